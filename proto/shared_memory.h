@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The shared memory between one watched process (the writer) and leakwatch (the reader).
+//
+// Goals: a process killed at any instant loses nothing that it had published; a thread that stops allocating hides
+// nothing; the steady state of the writer makes no system call. Hence plain memory rather than send(): the pages
+// outlive the process, and publishing is one release store.
+//
+// One sealed memfd, created, sized and sealed by the reader, mapped by both, laid out as
+//
+//   Header            settings, the reader's sign of life, the writer's counters
+//   Ring[ring_count]  positions and owner of each event ring; ring 0 is shared by threads that found none free
+//   words of ring 0, words of ring 1, ...      ring_words each
+//   stack area        stacks, append-only:  StackHeader, then `depth` addresses, leaf first
+//   module area       modules, append-only: ModuleRecord, then the path's bytes, padded to 8
+//
+// The file is sparse: what nobody touched costs nothing. What the target touches is charged to the target, so areas
+// fill from their start.
+//
+// Trust: the reader copies first and validates after. The writer never reads back anything but `read_position`, the
+// heartbeat and the settings, and checks the settings once when it maps them.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace leakwatch::shared {
+
+inline constexpr std::uint64_t kMagic = 0x3148435457'4b4c01;  // "\1LKWTCH1", little-endian on every machine we run on
+inline constexpr std::uint32_t kVersion = 1;
+
+// --- events ---------------------------------------------------------------------------------------------------------
+//
+// An event is two or four 64-bit words in a ring of words; it may wrap around the ring's end between any two words.
+//
+//   word 0   kind << 56 | address of the block (56 bits)
+//   word 1   time stamp, in ticks of the clock named by Header::clock
+//   word 2   size in bytes, as the program asked for it       (kAllocate only)
+//   word 3   stack: offset of a StackHeader, in words          (kAllocate only)
+//
+// Order of the events of one address. A free is stamped and published before the real free, an allocation after the
+// real allocation and before the program learns the address. So each event of an address is published before the next
+// one of that address is even stamped. A reader that notes the time T and then looks at every ring has therefore seen
+// all the predecessors of every event stamped before T, and may process those in the order of their stamps.
+enum class EventKind : std::uint8_t {
+  kAllocate = 1,
+  kFree = 2,
+  // The old block of a realloc: a free, which the next kReallocFailed of the same ring takes back.
+  kReallocFree = 3,
+  kReallocFailed = 4,
+};
+
+inline constexpr std::uint32_t kAllocateWords = 4;
+inline constexpr std::uint32_t kFreeWords = 2;
+inline constexpr int kKindShift = 56;
+inline constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kKindShift) - 1;
+
+constexpr std::uint64_t event_word(EventKind kind, std::uint64_t address) {
+  return static_cast<std::uint64_t>(kind) << kKindShift | (address & kAddressMask);
+}
+
+enum class Clock : std::uint32_t {
+  kTsc = 1,        // the invariant time-stamp counter: rdtscp after an allocation, rdtsc before a free
+  kMonotonic = 2,  // clock_gettime(CLOCK_MONOTONIC), nanoseconds
+};
+
+// --- rings ----------------------------------------------------------------------------------------------------------
+
+// Positions count words since the session began and are never reset, so that a ring changes hands without ceremony.
+// One cache line for what the writer writes, one for what the reader writes.
+struct Ring {
+  alignas(64) std::atomic<std::uint64_t> write_position;
+  std::atomic<std::uint32_t> owner;  // 0: free; otherwise the thread id; kSharedRing for ring 0
+  std::uint32_t reserved_0;
+  alignas(64) std::atomic<std::uint64_t> read_position;
+  std::uint64_t reserved_1;
+};
+static_assert(sizeof(Ring) == 128);
+static_assert(offsetof(Ring, write_position) == 0 && offsetof(Ring, owner) == 8 && offsetof(Ring, read_position) == 64);
+
+inline constexpr std::uint32_t kSharedRing = 0xffffffff;
+
+// --- stacks ---------------------------------------------------------------------------------------------------------
+
+// An entry is never changed once its offset is out. Offset 0 is never used: 0 in an event means "the table was full".
+struct StackHeader {
+  std::uint32_t depth;  // addresses that follow
+  std::uint32_t reserved;
+  std::uint64_t epoch;  // Header::module_epoch when the stack was taken
+};
+static_assert(sizeof(StackHeader) == 16);
+
+inline constexpr std::uint32_t kStackHeaderWords = 2;
+inline constexpr std::uint32_t kMaxDepth = 1024;
+inline constexpr std::uint64_t kNoStack = 0;
+
+// The addresses of a stack are return addresses, except those whose lowest 63 bits are an instruction that was about to
+// run (a frame that a signal interrupted): bit 63 is set on these, as no user address has it. Small numbers are marks.
+inline constexpr std::uint64_t kInterruptedFrame = std::uint64_t{1} << 63;
+enum class Mark : std::uint64_t {
+  kTruncated = 1,      // deeper than the session's max_depth
+  kUnknownCaller = 2,  // code without unwind information (JIT, hand-written assembly) or a stack whose end is unknown
+};
+inline constexpr std::uint64_t kLastMark = 2;
+
+// --- modules --------------------------------------------------------------------------------------------------------
+
+struct Segment {  // one executable PT_LOAD, at run time
+  std::uint64_t start;
+  std::uint64_t limit;
+  std::uint64_t file_offset;
+};
+inline constexpr std::uint32_t kMaxSegments = 4;
+inline constexpr std::uint32_t kMaxBuildId = 32;
+inline constexpr std::uint32_t kMaxPath = 4096;
+
+// A stack of epoch e belongs, for each address, to the newest record that covers the address and has epoch <= e.
+struct ModuleRecord {
+  std::uint64_t epoch;
+  std::uint64_t start;  // extent of the whole mapping
+  std::uint64_t limit;
+  std::uint64_t bias;  // run-time address minus the address in the file
+  Segment segments[kMaxSegments];
+  std::uint32_t segment_count;
+  std::uint32_t build_id_size;
+  std::uint8_t build_id[kMaxBuildId];
+  std::uint32_t path_size;  // 0: the main executable
+  std::uint32_t reserved;
+};
+static_assert(sizeof(ModuleRecord) == 32 + 96 + 8 + 32 + 8);
+
+// --- header ---------------------------------------------------------------------------------------------------------
+
+enum class End : std::uint32_t {
+  kRunning = 0,
+  kReaderStale = 1,  // the reader's heartbeat stopped
+  kReaderSlow = 2,   // a free waited for room as long as it may
+  kReaderLeft = 3,   // leakwatch said good-bye
+};
+
+struct Header {
+  // Settings: written by the reader before it hands the memory over, constant after.
+  std::uint64_t magic;
+  std::uint32_t version;
+  std::uint32_t clock;  // Clock
+  std::uint64_t total_bytes;
+  std::uint64_t sample_interval;  // mean bytes between two samples; 1 records every event
+  std::uint64_t seed;             // 0: the writer chooses
+  std::uint32_t max_depth;
+  std::uint32_t ring_count;     // at least 2
+  std::uint64_t ring_words;     // a power of two
+  std::uint64_t rings_offset;   // bytes from the start: Ring[ring_count]
+  std::uint64_t words_offset;   // bytes: the rings' words
+  std::uint64_t stacks_offset;  // bytes
+  std::uint64_t stacks_words;
+  std::uint64_t modules_offset;  // bytes
+  std::uint64_t modules_bytes;
+
+  // The reader's.
+  alignas(64) std::atomic<std::uint64_t> heartbeat_ns;  // CLOCK_MONOTONIC; renewed at least every kHeartbeatNs
+  std::atomic<std::uint32_t> reader_sleeps;             // 1: a FUTEX_WAKE on this word wakes it
+  std::atomic<std::uint32_t> progress;                  // counts drained batches; writers wait on it
+  std::atomic<std::uint32_t> reader_left;
+
+  // The writer's.
+  alignas(64) std::atomic<std::uint64_t> stacks_used;  // words, reserved (an entry counts once an event names it)
+  std::atomic<std::uint64_t> modules_used;             // bytes, published
+  std::atomic<std::uint64_t> module_epoch;
+  std::atomic<std::uint32_t> rings_used;  // highest ring ever owned, plus one
+  std::atomic<std::uint32_t> writers_waiting;
+  alignas(64) std::atomic<std::uint64_t> lost_allocations;
+  std::atomic<std::uint64_t> lost_frees;
+  std::atomic<std::uint64_t> stacks_refused;  // the stack area was full
+  std::atomic<std::uint64_t> modules_refused;
+  std::atomic<std::uint64_t> ended_ns;  // CLOCK_MONOTONIC, with `ended`
+  std::atomic<std::uint32_t> ended;     // End
+  std::uint32_t reserved;
+};
+static_assert(offsetof(Header, heartbeat_ns) == 128);
+static_assert(offsetof(Header, stacks_used) == 192);
+static_assert(offsetof(Header, lost_allocations) == 256);
+static_assert(sizeof(Header) == 320);
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<std::uint32_t>::is_always_lock_free);
+
+// How long things may take. The manual quotes these; change them together.
+inline constexpr std::uint64_t kHeartbeatNs = 100'000'000;       // the reader renews its heartbeat this often
+inline constexpr std::uint64_t kStaleNs = 2'000'000'000;         // older: the reader is gone
+inline constexpr std::uint64_t kAllocationWaitNs = 200'000'000;  // then this allocation goes unrecorded
+inline constexpr std::uint64_t kFreeWaitNs = 1'000'000'000;      // then the session ends
+
+}  // namespace leakwatch::shared
