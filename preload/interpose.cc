@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The exported functions: what the program calls instead of its allocator. Each is a few lines over the next function
+// and the recorder, in an order that matters: an allocation is recorded after the real one, a free before it, so that
+// no other thread can be handed the address in between. What was served before the next allocator was known comes from
+// the bootstrap arena and stays there.
+
+#include <cerrno>
+#include <cstring>
+
+#include "preload/bootstrap_arena.h"
+#include "preload/next.h"
+#include "preload/recorder.h"
+
+#define LEAKWATCH_EXPORT extern "C" __attribute__((visibility("default")))
+
+using leakwatch::preload::allocated;
+using leakwatch::preload::bootstrap_arena;
+using leakwatch::preload::current_session;
+using leakwatch::preload::free_is_recorded;
+using leakwatch::preload::freeing;
+using leakwatch::preload::next;
+using leakwatch::preload::next_ready;
+using leakwatch::preload::record_realloc_failure;
+using leakwatch::preload::record_realloc_free;
+
+namespace {
+
+#define LEAKWATCH_HERE __builtin_frame_address(0)
+
+[[gnu::always_inline]] inline void* resize(void* block, std::size_t size, const void* hook_frame) {
+  if (block == nullptr) {
+    void* fresh = next_ready() ? next.realloc(nullptr, size) : bootstrap_arena.allocate(size);
+    allocated(fresh, size, hook_frame);
+    return fresh;
+  }
+  if (bootstrap_arena.owns(block)) [[unlikely]] {
+    void* moved = next_ready() ? next.malloc(size) : bootstrap_arena.allocate(size);
+    if (moved == nullptr) return nullptr;
+    const std::size_t old_size = bootstrap_arena.size_of(block);
+    std::memcpy(moved, block, old_size < size ? old_size : size);
+    allocated(moved, size, hook_frame);
+    return moved;
+  }
+  if (!next_ready()) return nullptr;
+  const bool recorded = free_is_recorded(block) && record_realloc_free(block);
+  void* resized = next.realloc(block, size);
+  // No bytes wanted and nothing returned: the block was freed.
+  if (resized != nullptr)
+    allocated(resized, size, hook_frame);
+  else if (recorded && size != 0)
+    record_realloc_failure(block);
+  return resized;
+}
+
+// A block goes back where it came from: to the arena (which keeps it), or to `real_free`.
+template <class Free>
+[[gnu::always_inline]] inline void release(void* block, Free real_free) {
+  if (block == nullptr || bootstrap_arena.owns(block)) [[unlikely]]
+    return;
+  if (!next_ready()) return;
+  freeing(block);
+  real_free();
+}
+
+}  // namespace
+
+LEAKWATCH_EXPORT void* malloc(std::size_t size) {
+  if (!next_ready()) [[unlikely]]
+    return bootstrap_arena.allocate(size);
+  void* block = next.malloc(size);
+  allocated(block, size, LEAKWATCH_HERE);
+  return block;
+}
+
+LEAKWATCH_EXPORT void* calloc(std::size_t count, std::size_t size) {
+  std::size_t bytes;
+  const bool too_large = __builtin_mul_overflow(count, size, &bytes);
+  if (!next_ready()) [[unlikely]]
+    return too_large ? nullptr : bootstrap_arena.allocate(bytes);
+  void* block = next.calloc(count, size);
+  allocated(block, bytes, LEAKWATCH_HERE);
+  return block;
+}
+
+LEAKWATCH_EXPORT void* realloc(void* block, std::size_t size) {
+  return resize(block, size, LEAKWATCH_HERE);
+}
+
+// Not passed on: the C library's would call realloc, and thus us, again.
+LEAKWATCH_EXPORT void* reallocarray(void* block, std::size_t count, std::size_t size) {
+  std::size_t bytes;
+  if (__builtin_mul_overflow(count, size, &bytes)) {
+    errno = ENOMEM;
+    return nullptr;
+  }
+  return resize(block, bytes, LEAKWATCH_HERE);
+}
+
+LEAKWATCH_EXPORT void free(void* block) {
+  release(block, [block] { next.free(block); });
+}
+
+// Gone from new C libraries, still called by old programs.
+LEAKWATCH_EXPORT void cfree(void* block) {
+  release(block, [block] { next.free(block); });
+}
+
+// From C23; where the C library does not have them, no program can have got their blocks from anywhere but malloc.
+LEAKWATCH_EXPORT void free_sized(void* block, std::size_t size) {
+  release(block, [=] { next.free_sized != nullptr ? next.free_sized(block, size) : next.free(block); });
+}
+
+LEAKWATCH_EXPORT void free_aligned_sized(void* block, std::size_t alignment, std::size_t size) {
+  release(block, [=] {
+    next.free_aligned_sized != nullptr ? next.free_aligned_sized(block, alignment, size) : next.free(block);
+  });
+}
+
+LEAKWATCH_EXPORT int posix_memalign(void** block, std::size_t alignment, std::size_t size) {
+  if (!next_ready()) [[unlikely]] {
+    *block = bootstrap_arena.allocate(size, alignment);
+    return *block == nullptr ? ENOMEM : 0;
+  }
+  const int error = next.posix_memalign(block, alignment, size);
+  if (error == 0) allocated(*block, size, LEAKWATCH_HERE);
+  return error;
+}
+
+LEAKWATCH_EXPORT void* aligned_alloc(std::size_t alignment, std::size_t size) {
+  if (!next_ready()) [[unlikely]]
+    return bootstrap_arena.allocate(size, alignment);
+  void* block = next.aligned_alloc(alignment, size);
+  allocated(block, size, LEAKWATCH_HERE);
+  return block;
+}
+
+LEAKWATCH_EXPORT void* memalign(std::size_t alignment, std::size_t size) {
+  if (!next_ready()) [[unlikely]]
+    return bootstrap_arena.allocate(size, alignment);
+  void* block = next.memalign(alignment, size);
+  allocated(block, size, LEAKWATCH_HERE);
+  return block;
+}
+
+LEAKWATCH_EXPORT void* valloc(std::size_t size) {
+  if (!next_ready()) [[unlikely]]
+    return bootstrap_arena.allocate(size, 4096);
+  void* block = next.valloc(size);
+  allocated(block, size, LEAKWATCH_HERE);
+  return block;
+}
+
+LEAKWATCH_EXPORT void* pvalloc(std::size_t size) {
+  if (!next_ready()) [[unlikely]]
+    return bootstrap_arena.allocate((size + 4095) & ~std::size_t{4095}, 4096);
+  void* block = next.pvalloc(size);
+  allocated(block, size, LEAKWATCH_HERE);
+  return block;
+}
+
+LEAKWATCH_EXPORT std::size_t malloc_usable_size(void* block) {
+  if (block == nullptr) return 0;
+  if (bootstrap_arena.owns(block)) [[unlikely]]
+    return bootstrap_arena.size_of(block);
+  return next_ready() ? next.malloc_usable_size(block) : 0;
+}
+
+// The epoch moves before, so that stacks taken while the library's destructors run are not taken for later ones, and
+// after, so that those of whatever comes to the same place are not taken for its.
+LEAKWATCH_EXPORT int dlclose(void* handle) {
+  if (!next_ready()) return -1;
+  if (auto* session = current_session()) session->modules.advance_epoch();
+  const int result = next.dlclose(handle);
+  if (auto* session = current_session()) session->modules.advance_epoch();
+  return result;
+}

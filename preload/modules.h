@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Tells the reader which files the addresses of stacks lie in. A module is announced when an address in it is first
+// seen (frame_rules.cc asks), by an append to the shared module area; the loader is asked through its lock-free
+// _dl_find_object only. dlclose moves the epoch, so an address that another library gets later is not mistaken.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <dlfcn.h>
+
+#include "proto/shared_memory.h"
+
+namespace leakwatch::preload {
+
+class Modules {
+ public:
+  void start(shared::Header* header);
+
+  // What the loader knows about the code at `address`; false outside every module.
+  bool find(std::uint64_t address, dl_find_object& found) const;
+
+  // Announces the module unless the reader knows it already. False: busy, ask again with the next stack.
+  bool announce(const dl_find_object& found);
+
+  std::uint64_t epoch() const { return header_->module_epoch.load(std::memory_order_acquire); }
+  void advance_epoch() { header_->module_epoch.fetch_add(1, std::memory_order_acq_rel); }
+
+ private:
+  bool is_known(std::uint64_t start, std::uint64_t limit, std::uint64_t identity) const;
+  void append(const dl_find_object& found, std::uint64_t identity);
+
+  static constexpr std::uint32_t kMaxKnown = 4096;
+  struct Known {
+    std::uint64_t start;
+    std::uint64_t limit;
+    std::uint64_t identity;  // of the link map and its path: another library in the same place differs
+  };
+
+  using FindObject = int (*)(void*, dl_find_object*);
+  shared::Header* header_;
+  FindObject find_object_;
+  Known* known_;
+  std::atomic<std::uint32_t> known_count_;
+  std::atomic<std::uint32_t> locked_;
+};
+
+}  // namespace leakwatch::preload

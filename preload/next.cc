@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Finds the next functions, once. dlsym may call calloc and, for a name that nobody has, malloc for its message: the
+// thread that looks is marked busy, and its nested calls are served from the bootstrap arena.
+
+#include "preload/next.h"
+
+#include <dlfcn.h>
+
+#include <cstdint>
+
+#include "preload/bootstrap_arena.h"
+#include "preload/own_object.h"
+#include "preload/system.h"
+#include "preload/thread_state.h"
+
+namespace leakwatch::preload {
+
+BootstrapArena bootstrap_arena;
+NextFunctions next;
+std::atomic<bool> next_is_known{false};
+
+namespace {
+
+std::atomic<std::uint32_t> finder{0};  // thread id of whoever looks the functions up
+
+// A name may lead back to ourselves when two copies of this object are loaded; calling that would never end.
+void* find(const char* name) {
+  void* found = dlsym(RTLD_NEXT, name);
+  return own_object_contains(found) ? nullptr : found;
+}
+
+template <class Function>
+void fill(Function*& slot, const char* name) {
+  slot = reinterpret_cast<Function*>(find(name));
+}
+
+void find_all() {
+#define LEAKWATCH_FILL(name, result, parameters) fill(next.name, #name);
+  LEAKWATCH_MALLOC_HOOKS(LEAKWATCH_FILL)
+  LEAKWATCH_OPERATOR_HOOKS(LEAKWATCH_FILL)
+#undef LEAKWATCH_FILL
+}
+
+}  // namespace
+
+bool find_next_functions() {
+  const std::uint32_t self = thread_id();
+  std::uint32_t nobody = 0;
+  if (finder.compare_exchange_strong(nobody, self, std::memory_order_acq_rel)) {
+    find_all();
+    next_is_known.store(true, std::memory_order_release);
+    return true;
+  }
+  if (nobody == self) return next_is_known.load(std::memory_order_acquire);
+  // Another thread is looking: it holds the loader's lock and never waits for us. A fork that caught it in the middle
+  // is the one way never to see the end; the child then lives on the arena until it executes something.
+  for (int i = 0; i < 100'000; ++i) {
+    if (next_is_known.load(std::memory_order_acquire)) return true;
+    nap();
+  }
+  return false;
+}
+
+}  // namespace leakwatch::preload

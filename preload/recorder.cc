@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One allocation or free from the decision to the ring: sample, unwind, find the stack's id, write. Called between the
+// program and its allocator: errno stays as it was, and a nested call (from a signal handler) passes through.
+
+#include "preload/recorder.h"
+
+#include <cerrno>
+
+#include "preload/clock.h"
+#include "preload/ring_writer.h"
+#include "preload/sampler.h"
+#include "preload/unwind.h"
+
+namespace leakwatch::preload {
+
+__thread ThreadState thread_state;
+
+namespace {
+
+constexpr std::int64_t kNever = std::int64_t{1} << 60;  // unwatched for good
+constexpr std::int64_t kLookAgain = 0;                  // not watched yet
+
+class ErrnoScope {
+ public:
+  ErrnoScope() : saved_(errno) {}
+  ~ErrnoScope() { errno = saved_; }
+  ErrnoScope(const ErrnoScope&) = delete;
+  ErrnoScope& operator=(const ErrnoScope&) = delete;
+
+ private:
+  int saved_;
+};
+
+// The thread's first event in this session. In exact mode the count-down stays at zero.
+void join_session(Session& session, ThreadState& thread) {
+  thread.session = session.id;
+  thread.ring = nullptr;
+  claim_ring(session, thread);
+  thread.random = session.seed ^ (std::uint64_t{thread.ring_index} << 32);
+  next_random(thread.random);
+  register_thread_end(session);
+}
+
+// Whether this allocation is a sample; sets the distance to the next one.
+bool take_sample(Session& session, ThreadState& thread, std::size_t size) {
+  if (session.exact) {
+    thread.bytes_until_sample = 0;
+    if (thread.session != session.id) join_session(session, thread);
+    return true;
+  }
+  if (thread.session != session.id) {
+    join_session(session, thread);
+    thread.bytes_until_sample =
+        draw_distance(thread.random, session.sample_interval) - static_cast<std::int64_t>(size | (size == 0));
+    if (thread.bytes_until_sample > 0) return false;
+  }
+  thread.bytes_until_sample = draw_distance(thread.random, session.sample_interval);
+  return true;
+}
+
+void lose_allocation(Session& session) {
+  session.header->lost_allocations.fetch_add(1, std::memory_order_relaxed);
+}
+void lose_free(Session& session) {
+  session.header->lost_frees.fetch_add(1, std::memory_order_relaxed);
+}
+
+void write_allocation(Session& session, ThreadState& thread, void* block, std::size_t size, const void* hook_frame) {
+  if (thread.ring == nullptr) return lose_allocation(session);  // no ring, so no room to take the stack in either
+  const std::uint64_t epoch = session.modules.epoch();
+  const std::uint32_t depth = unwind(session, CallSite::of(hook_frame), thread.scratch, session.max_depth);
+  const std::uint64_t stack = session.stacks.find_or_add(thread.scratch, depth, epoch);
+  if (!session.exact && !session.sampled.insert(block, false)) return lose_allocation(session);
+  const std::uint64_t words[shared::kAllocateWords] = {
+      shared::event_word(shared::EventKind::kAllocate, reinterpret_cast<std::uintptr_t>(block)),
+      time_stamp(session.clock), size, stack};
+  if (write_event(session, thread, words, shared::kAllocateWords, shared::kAllocationWaitNs)) return;
+  lose_allocation(session);
+  if (!session.exact) session.sampled.remove(block, false);
+}
+
+// A free that is given up would become a leak that is not there: rather end the session. A nested one (a signal handler
+// that interrupted a hook of this thread) has nothing better than a try.
+void write_free(Session& session, ThreadState& thread, bool nested, void* block, shared::EventKind kind) {
+  const std::uint64_t words[shared::kFreeWords] = {shared::event_word(kind, reinterpret_cast<std::uintptr_t>(block)),
+                                                   time_stamp(session.clock)};
+  if (nested ? write_nested_event(session, words, shared::kFreeWords)
+             : write_event(session, thread, words, shared::kFreeWords, shared::kFreeWaitNs))
+    return;
+  lose_free(session);
+  if (!nested) session.end(shared::End::kReaderSlow);
+}
+
+// False when the block is not one of the sampled.
+bool forget_sampled(Session& session, void* block, bool nested) {
+  if (session.exact) return true;
+  const SampledSet::Removal removal = session.sampled.remove(block, nested);
+  if (removal == SampledSet::Removal::kBusy) lose_free(session);
+  return removal == SampledSet::Removal::kRemoved;
+}
+
+bool note_free(void* block, shared::EventKind kind) {
+  Session* session = current_session();
+  if (session == nullptr || block == nullptr) return false;
+  const ErrnoScope errno_scope;
+  ThreadState& thread = thread_state;
+  if (thread.probe != ThreadState::Probe::kOff) return false;
+  const bool nested = thread.busy;
+  thread.busy = true;
+  const bool recorded = forget_sampled(*session, block, nested);
+  if (recorded) {
+    if (!nested && thread.session != session->id) {
+      join_session(*session, thread);
+      thread.bytes_until_sample = session->exact ? 0 : draw_distance(thread.random, session->sample_interval);
+    }
+    write_free(*session, thread, nested, block, kind);
+  }
+  thread.busy = nested;
+  return recorded;
+}
+
+}  // namespace
+
+void record_allocation(void* block, std::size_t size, const void* hook_frame) {
+  ThreadState& thread = thread_state;
+  if (thread.busy) {
+    if (thread.probe != ThreadState::Probe::kOff) {
+      thread.probe = ThreadState::Probe::kReached;
+      return;
+    }
+    if (Session* session = current_session(); session != nullptr && session->exact) lose_allocation(*session);
+    return;
+  }
+  const ErrnoScope errno_scope;
+  const BusyScope busy(thread);
+  start_session_once(CallSite::of(hook_frame).pc);
+  Session* session = current_session();
+  if (session == nullptr) {
+    thread.bytes_until_sample = session_start_is_over() ? kNever : kLookAgain;
+    return;
+  }
+  if (take_sample(*session, thread, size)) write_allocation(*session, thread, block, size, hook_frame);
+}
+
+void record_free(void* block) {
+  note_free(block, shared::EventKind::kFree);
+}
+bool record_realloc_free(void* block) {
+  return note_free(block, shared::EventKind::kReallocFree);
+}
+
+// The block lives on. Its entry in the sampled set must be back before anybody frees it again.
+void record_realloc_failure(void* block) {
+  Session* session = current_session();
+  if (session == nullptr) return;
+  const ErrnoScope errno_scope;
+  ThreadState& thread = thread_state;
+  const bool nested = thread.busy;
+  thread.busy = true;
+  if (session->exact || session->sampled.insert(block, nested))
+    write_free(*session, thread, nested, block, shared::EventKind::kReallocFailed);
+  thread.busy = nested;
+}
+
+}  // namespace leakwatch::preload

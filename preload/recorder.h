@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a hook does besides calling the next function. The inline parts decide whether anything has to be done at all: a
+// subtraction in front of an allocation's end, one load in front of a free. The rest is in recorder.cc.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "preload/sampled_set.h"
+#include "preload/session.h"
+#include "preload/thread_state.h"
+
+namespace leakwatch::preload {
+
+// `hook_frame` is __builtin_frame_address(0) of the exported function.
+void record_allocation(void* block, std::size_t size, const void* hook_frame);
+void record_free(void* block);
+
+// The old block of a realloc: recorded as freed before the real call, and taken back if that fails. False when the
+// block is not recorded, so that there is nothing to take back.
+bool record_realloc_free(void* block);
+void record_realloc_failure(void* block);
+
+inline void allocated(void* block, std::size_t size, const void* hook_frame) {
+  if (block == nullptr) return;
+  ThreadState& thread = thread_state;
+  // A block of no bytes counts as one for sampling, or it could never be seen.
+  thread.bytes_until_sample -= static_cast<std::int64_t>(size | (size == 0));
+  if (thread.bytes_until_sample <= 0) [[unlikely]]
+    record_allocation(block, size, hook_frame);
+}
+
+inline bool free_is_recorded(const void* block) {
+  return free_filter.load(std::memory_order_relaxed)[filter_index(block)] != 0;
+}
+
+inline void freeing(void* block) {
+  if (free_is_recorded(block)) [[unlikely]]
+    record_free(block);
+}
+
+}  // namespace leakwatch::preload

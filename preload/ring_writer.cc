@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header. The words of an event are stored first and published by one store of the position.
+
+#include "preload/ring_writer.h"
+
+#include "preload/clock.h"
+#include "preload/system.h"
+
+namespace leakwatch::preload {
+
+namespace {
+
+constexpr std::uint64_t kNapNs = 1'000'000;
+constexpr int kSpins = 200;
+
+std::atomic<std::uint32_t> shared_ring_locked{0};
+
+bool lock_shared_ring(std::uint64_t wait_ns) {
+  for (int i = 0; i < kSpins; ++i) {
+    if (shared_ring_locked.exchange(1, std::memory_order_acquire) == 0) return true;
+    __builtin_ia32_pause();
+  }
+  const std::uint64_t give_up = monotonic_ns() + wait_ns;
+  while (wait_ns != 0 && monotonic_ns() < give_up) {
+    if (shared_ring_locked.exchange(1, std::memory_order_acquire) == 0) return true;
+    nap();
+  }
+  return false;
+}
+
+bool has_room(const Session& session, const shared::Ring& ring, std::uint64_t end, std::uint64_t& room_until) {
+  room_until = ring.read_position.load(std::memory_order_acquire) + session.ring_words;
+  return static_cast<std::int64_t>(room_until - end) >= 0;
+}
+
+// A heartbeat that stopped ends the session: nobody will ever make room.
+bool reader_is_gone(Session& session) {
+  if (session.header->reader_left.load(std::memory_order_relaxed) != 0) {
+    session.end(shared::End::kReaderLeft);
+    return true;
+  }
+  const std::uint64_t beat = session.header->heartbeat_ns.load(std::memory_order_relaxed);
+  const std::uint64_t now = monotonic_ns();
+  if (now < beat || now - beat < shared::kStaleNs) return false;
+  session.end(shared::End::kReaderStale);
+  return true;
+}
+
+bool wait_for_room(Session& session, const shared::Ring& ring, std::uint64_t end, std::uint64_t wait_ns,
+                   std::uint64_t& room_until) {
+  for (int i = 0; i < kSpins; ++i) {
+    if (has_room(session, ring, end, room_until)) return true;
+    __builtin_ia32_pause();
+  }
+  shared::Header& header = *session.header;
+  const std::uint64_t give_up = monotonic_ns() + wait_ns;
+  bool room = false;
+  header.writers_waiting.fetch_add(1, std::memory_order_seq_cst);
+  while (!(room = has_room(session, ring, end, room_until)) && !reader_is_gone(session) && monotonic_ns() < give_up) {
+    const std::uint32_t progress = header.progress.load(std::memory_order_seq_cst);
+    session.wake_reader();
+    if (!has_room(session, ring, end, room_until)) futex_wait(&header.progress, progress, kNapNs);
+  }
+  header.writers_waiting.fetch_sub(1, std::memory_order_seq_cst);
+  return room;
+}
+
+bool write(Session& session, shared::Ring& ring, std::uint64_t* base, std::uint64_t& room_until,
+           const std::uint64_t* words, std::uint32_t count, std::uint64_t wait_ns) {
+  const std::uint64_t position = ring.write_position.load(std::memory_order_relaxed);
+  const std::uint64_t end = position + count;
+  if (static_cast<std::int64_t>(room_until - end) < 0 && !has_room(session, ring, end, room_until) &&
+      !wait_for_room(session, ring, end, wait_ns, room_until))
+    return false;
+  const std::uint64_t mask = session.ring_words - 1;
+  for (std::uint32_t i = 0; i < count; ++i) base[(position + i) & mask] = words[i];
+  ring.write_position.store(end, std::memory_order_release);
+  // A reader asleep is woken four times a round, not for every event.
+  if (((position ^ end) & (session.ring_words / 4)) != 0) session.wake_reader();
+  return true;
+}
+
+bool write_shared(Session& session, const std::uint64_t* words, std::uint32_t count, std::uint64_t wait_ns) {
+  if (!lock_shared_ring(wait_ns)) return false;
+  std::uint64_t room_until = 0;
+  const bool written = write(session, session.rings[0], session.ring_base(0), room_until, words, count, wait_ns);
+  shared_ring_locked.store(0, std::memory_order_release);
+  return written;
+}
+
+}  // namespace
+
+void claim_ring(Session& session, ThreadState& thread) {
+  const std::uint32_t self = thread_id();
+  for (std::uint32_t i = 1; i < session.ring_count; ++i) {
+    shared::Ring& ring = session.rings[i];
+    std::uint32_t nobody = 0;
+    if (ring.owner.load(std::memory_order_relaxed) != 0 ||
+        !ring.owner.compare_exchange_strong(nobody, self, std::memory_order_acq_rel))
+      continue;
+    std::uint32_t used = session.header->rings_used.load(std::memory_order_relaxed);
+    while (used < i + 1 && !session.header->rings_used.compare_exchange_weak(used, i + 1, std::memory_order_acq_rel)) {
+    }
+    thread.ring = &ring;
+    thread.ring_index = i;
+    thread.room_until = 0;
+    has_room(session, ring, 0, thread.room_until);
+    thread.scratch = session.scratch + std::uint64_t{i} * (session.max_depth + 1);
+    return;
+  }
+}
+
+void release_ring(Session& session, ThreadState& thread) {
+  (void)session;
+  if (thread.ring != nullptr) thread.ring->owner.store(0, std::memory_order_release);
+  thread.ring = nullptr;
+}
+
+bool write_event(Session& session, ThreadState& thread, const std::uint64_t* words, std::uint32_t count,
+                 std::uint64_t wait_ns) {
+  if (thread.ring == nullptr) return write_shared(session, words, count, wait_ns);
+  return write(session, *thread.ring, session.ring_base(thread.ring_index), thread.room_until, words, count, wait_ns);
+}
+
+bool write_nested_event(Session& session, const std::uint64_t* words, std::uint32_t count) {
+  return write_shared(session, words, count, 0);
+}
+
+}  // namespace leakwatch::preload

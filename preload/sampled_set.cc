@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header. A removed key leaves a tombstone, which becomes empty again when nothing lies behind it.
+
+#include "preload/sampled_set.h"
+
+#include "preload/clock.h"
+#include "preload/system.h"
+
+namespace leakwatch::preload {
+
+namespace {
+
+constexpr std::uint64_t kEmpty = 0;
+constexpr std::uint64_t kTombstone = 1;
+constexpr int kSpins = 2000;
+
+std::size_t home_of(std::uint64_t key) {
+  return (key * 0x9e3779b97f4a7c15) >> 44;
+}
+static_assert(SampledSet::kPlaces == std::size_t{1} << (64 - 44));
+
+std::atomic_ref<std::uint64_t> at(std::uint64_t* table, std::size_t place) {
+  return std::atomic_ref<std::uint64_t>(table[place & (SampledSet::kPlaces - 1)]);
+}
+
+}  // namespace
+
+// A nested caller may have interrupted the holder on this very thread, so it only tries for a moment.
+bool SampledSet::lock(bool nested) {
+  for (int i = 0; i < kSpins; ++i) {
+    if (locked_.load(std::memory_order_relaxed) == 0 && locked_.exchange(1, std::memory_order_acquire) == 0)
+      return true;
+    __builtin_ia32_pause();
+  }
+  if (nested) return false;
+  const std::uint64_t give_up = monotonic_ns() + shared::kAllocationWaitNs;
+  while (locked_.exchange(1, std::memory_order_acquire) != 0) {
+    if (monotonic_ns() > give_up) return false;
+    nap();
+  }
+  return true;
+}
+
+std::size_t SampledSet::place_of(std::uint64_t key) const {
+  for (std::size_t place = home_of(key), i = 0; i < kPlaces; ++i, ++place) {
+    const std::uint64_t word = at(table_, place).load(std::memory_order_acquire);
+    if (word == key) return place & (kPlaces - 1);
+    if (word == kEmpty) break;
+  }
+  return kPlaces;
+}
+
+bool SampledSet::contains(const void* block) const {
+  return place_of(reinterpret_cast<std::uintptr_t>(block)) != kPlaces;
+}
+
+bool SampledSet::insert(const void* block, bool nested) {
+  const std::uint64_t key = reinterpret_cast<std::uintptr_t>(block);
+  if (!lock(nested)) return false;
+  const bool room = used_ < kPlaces * 7 / 8;
+  if (room) {
+    std::size_t place = home_of(key);
+    while (at(table_, place).load(std::memory_order_relaxed) > kTombstone) ++place;
+    if (at(table_, place).load(std::memory_order_relaxed) == kEmpty) ++used_;
+    at(table_, place).store(key, std::memory_order_release);
+    std::atomic_ref<std::uint16_t>(filter_[filter_index(block)]).fetch_add(1, std::memory_order_release);
+  }
+  unlock();
+  return room;
+}
+
+SampledSet::Removal SampledSet::remove(const void* block, bool nested) {
+  const std::uint64_t key = reinterpret_cast<std::uintptr_t>(block);
+  std::size_t place = place_of(key);
+  if (place == kPlaces) return Removal::kAbsent;
+  if (!lock(nested)) return Removal::kBusy;
+  at(table_, place).store(kTombstone, std::memory_order_release);
+  while (at(table_, place).load(std::memory_order_relaxed) == kTombstone &&
+         at(table_, place + 1).load(std::memory_order_relaxed) == kEmpty) {
+    at(table_, place).store(kEmpty, std::memory_order_release);
+    --used_;
+    --place;  // wraps: at() masks
+  }
+  std::atomic_ref<std::uint16_t>(filter_[filter_index(block)]).fetch_sub(1, std::memory_order_release);
+  unlock();
+  return Removal::kRemoved;
+}
+
+}  // namespace leakwatch::preload

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which live addresses were sampled: private to the target, so that a free of any other block costs one load of the
+// filter in front (session.h) and, rarely, one probe here. Unused in exact mode.
+//
+// Open addressing over atomic words. Looking up takes no lock: a key never moves while it is in the table. Changes are
+// rare (one per sample) and take a spin lock, held for a few instructions, which a caller tries for a bounded time
+// only.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace leakwatch::preload {
+
+inline constexpr std::size_t kFilterElements = 32768;
+inline constexpr std::size_t kFilterBytes = kFilterElements * sizeof(std::uint16_t);
+
+// The element of the free filter that stands for an address.
+inline std::size_t filter_index(const void* block) {
+  return (reinterpret_cast<std::uintptr_t>(block) * 0x9e3779b97f4a7c15) >> 49;
+}
+
+class SampledSet {
+ public:
+  static constexpr std::size_t kPlaces = std::size_t{1} << 20;
+  static constexpr std::size_t kTableBytes = kPlaces * sizeof(std::uint64_t);
+
+  // `table` is kTableBytes of zeroes, `filter` kFilterBytes of zeroes.
+  void start(std::uint64_t* table, std::uint16_t* filter) {
+    table_ = table;
+    filter_ = filter;
+  }
+
+  // False when the set is full or its lock could not be had in time: then the block must not be recorded.
+  bool insert(const void* block, bool nested);
+  bool contains(const void* block) const;
+
+  enum class Removal { kRemoved, kAbsent, kBusy };
+  Removal remove(const void* block, bool nested);
+
+ private:
+  bool lock(bool nested);
+  void unlock() { locked_.store(0, std::memory_order_release); }
+  std::size_t place_of(std::uint64_t key) const;  // kPlaces when absent
+
+  std::uint64_t* table_;
+  std::uint16_t* filter_;
+  std::atomic<std::uint32_t> locked_;
+  std::size_t used_;
+};
+
+}  // namespace leakwatch::preload

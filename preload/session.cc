@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Starting and ending the session. It starts at the program's first allocation, or in our constructor if there was
+// none: constructors of libraries run before ours, and what they allocate counts too.
+
+#include "preload/session.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "preload/clock.h"
+#include "preload/complex_unwind.h"
+#include "preload/connect.h"
+#include "preload/environment.h"
+#include "preload/private_memory.h"
+#include "preload/ring_writer.h"
+#include "preload/system.h"
+#include "preload/thread_state.h"
+
+namespace leakwatch::preload {
+
+namespace {
+
+alignas(64) constexpr std::uint16_t kNothingRecorded[kFilterElements] = {};
+
+std::atomic<std::uint32_t> started{0};  // 1: somebody is starting it, 2: that is over
+std::atomic<std::uint32_t> next_id{1};
+pthread_key_t thread_end_key;
+bool have_thread_end_key;
+
+void on_thread_end(void*) {
+  ThreadState& thread = thread_state;
+  Session* session = current_session();
+  if (session == nullptr || thread.session != session->id || thread.busy) return;
+  const BusyScope busy(thread);
+  release_ring(*session, thread);
+  thread.session = 0;  // the destructors that follow may still free something: then it joins again
+}
+
+// The page must be gone in children before anything is on it.
+bool make_session_page() {
+  const std::size_t bytes = (sizeof(SessionPage) + 4095) & ~std::size_t{4095};
+  void* page = map_private(bytes);
+  if (page == nullptr || system_call(SYS_madvise, as_argument(page), static_cast<long>(bytes), MADV_WIPEONFORK) != 0)
+    return false;
+  session_page = static_cast<SessionPage*>(page);
+  return true;
+}
+
+const std::uint16_t* make_filter(bool exact) {
+  auto* filter = static_cast<std::uint16_t*>(map_private(kFilterBytes));
+  for (std::size_t i = 0; filter != nullptr && exact && i < kFilterElements; ++i) filter[i] = 1;
+  return filter;
+}
+
+std::uint64_t main_stack_end() {
+  // Of the dynamic loader: where the kernel had put argc. The stack goes on above that, with strings only.
+  void* const* end = static_cast<void**>(dlsym(RTLD_DEFAULT, "__libc_stack_end"));
+  return end == nullptr ? 0 : reinterpret_cast<std::uintptr_t>(*end);
+}
+
+void copy_settings(Session& session, shared::Header* header) {
+  char* base = reinterpret_cast<char*>(header);
+  session.id = next_id.fetch_add(1, std::memory_order_relaxed);
+  session.clock = static_cast<shared::Clock>(header->clock);
+  session.exact = header->sample_interval == 1;
+  session.max_depth = header->max_depth;
+  session.ring_count = header->ring_count;
+  session.ring_words = header->ring_words;
+  session.sample_interval = header->sample_interval;
+  session.seed = header->seed != 0 ? header->seed : monotonic_ns() ^ (std::uint64_t{thread_id()} << 32);
+  session.header = header;
+  session.rings = reinterpret_cast<shared::Ring*>(base + header->rings_offset);
+  session.words = reinterpret_cast<std::uint64_t*>(base + header->words_offset);
+}
+
+bool prepare(Session& session, shared::Header* header) {
+  copy_settings(session, header);
+  const std::size_t scratch_words = std::size_t{session.ring_count} * (session.max_depth + 1);
+  session.scratch = static_cast<std::uint64_t*>(map_private(scratch_words * sizeof(std::uint64_t)));
+  auto* index = static_cast<std::uint64_t*>(map_private(StackTable::kIndexBytes));
+  auto* rules = static_cast<FrameRules::Place*>(map_private(FrameRules::kTableBytes));
+  auto* sampled = static_cast<std::uint64_t*>(map_private(SampledSet::kTableBytes));
+  const std::uint16_t* filter = make_filter(session.exact);
+  if (session.scratch == nullptr || index == nullptr || rules == nullptr || sampled == nullptr || filter == nullptr)
+    return false;
+  session.stacks.start(header, index);
+  session.modules.start(header);
+  session.frame_rules.start(rules, &session.modules);
+  session.sampled.start(sampled, const_cast<std::uint16_t*>(filter));
+  free_filter.store(filter, std::memory_order_release);
+  return true;
+}
+
+void start_session(const char* socket_path) {
+  open_libunwind();
+  const Connection connection = connect_to_leakwatch(socket_path, libunwind_is_open());
+  if (static_cast<handshake::Answer>(connection.welcome.answer) == handshake::Answer::kIgnore) return;
+  if (connection.welcome.keep_environment == 0) forget_environment();
+  if (connection.memory == nullptr || !make_session_page()) return;
+  Session& session = session_page->session;
+  session.main_stack_end = main_stack_end();
+  // The session starts before main, so on the main thread; a process that is joined later says which one that is.
+  session.main_thread_pointer = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
+  have_thread_end_key = pthread_key_create(&thread_end_key, on_thread_end) == 0;
+  if (prepare(session, connection.memory)) session_page->active.store(&session, std::memory_order_release);
+}
+
+}  // namespace
+
+SessionPage* session_page;
+std::atomic<const std::uint16_t*> free_filter{kNothingRecorded};
+
+bool session_start_is_over() {
+  return started.load(std::memory_order_acquire) == 2;
+}
+
+void start_session_once(std::uint64_t from) {
+  if (started.load(std::memory_order_acquire) != 0 || !may_start_from(from)) return;
+  std::uint32_t nobody = 0;
+  if (!started.compare_exchange_strong(nobody, 1, std::memory_order_acq_rel)) return;
+  if (const char* socket_path = socket_from_environment()) start_session(socket_path);
+  started.store(2, std::memory_order_release);
+}
+
+void register_thread_end(const Session& session) {
+  if (have_thread_end_key) pthread_setspecific(thread_end_key, &session);
+}
+
+void Session::wake_reader() {
+  if (header->reader_sleeps.load(std::memory_order_relaxed) == 0) return;
+  header->reader_sleeps.store(0, std::memory_order_relaxed);
+  futex_wake(&header->reader_sleeps, 1);
+}
+
+void Session::end(shared::End reason) {
+  Session* self = this;
+  if (!session_page->active.compare_exchange_strong(self, nullptr, std::memory_order_acq_rel)) return;
+  free_filter.store(kNothingRecorded, std::memory_order_release);
+  header->ended_ns.store(monotonic_ns(), std::memory_order_relaxed);
+  header->ended.store(static_cast<std::uint32_t>(reason), std::memory_order_release);
+}
+
+}  // namespace leakwatch::preload

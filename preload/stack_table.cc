@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header. An index word is the upper 32 bits of the stack's hash above the entry's offset: most strangers are
+// told apart without a look at the entry, and a match is always confirmed word for word.
+
+#include "preload/stack_table.h"
+
+namespace leakwatch::preload {
+
+namespace {
+
+constexpr std::size_t kProbes = 8;  // one cache line
+constexpr std::uint64_t kOffsetMask = 0xffffffff;
+
+// Multiply and fold (as in wyhash, by Wang Yi): each word is mixed over 128 bits.
+std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+  __extension__ using Product = unsigned __int128;
+  const Product product = static_cast<Product>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+std::uint64_t hash_stack(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) {
+  std::uint64_t hash = mix(epoch ^ 0xa0761d6478bd642f, depth ^ 0xe7037ed1a0b428db);
+  for (std::uint32_t i = 0; i < depth; ++i) hash = mix(hash ^ addresses[i], 0x8ebc6af09c88c6e3);
+  return hash;
+}
+
+}  // namespace
+
+void StackTable::start(shared::Header* header, std::uint64_t* index) {
+  header_ = header;
+  entries_ = reinterpret_cast<std::uint64_t*>(reinterpret_cast<char*>(header) + header->stacks_offset);
+  index_ = index;
+}
+
+std::uint64_t StackTable::find_or_add(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) {
+  const std::uint64_t hash = hash_stack(addresses, depth, epoch);
+  const std::uint64_t tag = hash & ~kOffsetMask;
+  std::uint64_t id = shared::kNoStack;  // ours, once it is written
+  std::size_t table_size = kFirstTable;
+  std::uint64_t* table = index_;
+  for (std::size_t t = 0; t < kTables; ++t, table += table_size, table_size *= 4) {
+    const std::size_t home = (hash & (table_size - 1)) & ~(kProbes - 1);
+    for (std::size_t i = 0; i < kProbes; ++i) {
+      std::atomic_ref<std::uint64_t> place(table[home + i]);
+      std::uint64_t word = place.load(std::memory_order_acquire);
+      if (word == 0) {
+        if (id == shared::kNoStack && (id = add(addresses, depth, epoch)) == shared::kNoStack) return id;
+        if (place.compare_exchange_strong(word, tag | id, std::memory_order_acq_rel)) return id;
+      }
+      if ((word & ~kOffsetMask) == tag && matches(word & kOffsetMask, addresses, depth, epoch))
+        return word & kOffsetMask;
+    }
+  }
+  header_->stacks_refused.fetch_add(1, std::memory_order_relaxed);
+  return shared::kNoStack;
+}
+
+std::uint64_t StackTable::add(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) {
+  const std::uint64_t words = shared::kStackHeaderWords + depth;
+  const std::uint64_t limit = header_->stacks_words;
+  std::uint64_t offset = header_->stacks_used.load(std::memory_order_relaxed);
+  do {
+    if (offset + words > limit || offset + words > kOffsetMask) {
+      header_->stacks_refused.fetch_add(1, std::memory_order_relaxed);
+      return shared::kNoStack;
+    }
+  } while (!header_->stacks_used.compare_exchange_weak(offset, offset + words, std::memory_order_relaxed));
+  std::uint64_t* entry = entries_ + offset;
+  const shared::StackHeader head{depth, 0, epoch};
+  __builtin_memcpy(entry, &head, sizeof head);
+  for (std::uint32_t i = 0; i < depth; ++i) entry[shared::kStackHeaderWords + i] = addresses[i];
+  return offset;
+}
+
+bool StackTable::matches(std::uint64_t id, const std::uint64_t* addresses, std::uint32_t depth,
+                         std::uint64_t epoch) const {
+  const std::uint64_t* entry = entries_ + id;
+  shared::StackHeader head;
+  __builtin_memcpy(&head, entry, sizeof head);
+  if (head.depth != depth || head.epoch != epoch) return false;
+  std::uint64_t difference = 0;
+  for (std::uint32_t i = 0; i < depth; ++i) difference |= entry[shared::kStackHeaderWords + i] ^ addresses[i];
+  return difference == 0;
+}
+
+}  // namespace leakwatch::preload

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Stacks become ids here: the offset of an append-only entry in the shared memory, the same for the same addresses and
+// module epoch. The entries are the reader's to see; the index that finds them is private to the target.
+//
+// Lock-free. An entry is written first and named by one compare-and-swap of the index afterwards, so a thread that dies
+// in the middle leaves only a hole. The index is a row of tables, each four times the one before, so that a program
+// with few stacks touches few pages; an entry goes into the first table that has room near its place.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "proto/shared_memory.h"
+
+namespace leakwatch::preload {
+
+class StackTable {
+ public:
+  static constexpr std::size_t kFirstTable = 4096;
+  static constexpr std::size_t kTables = 6;  // 4096 * (4^6 - 1) / 3 = 5.6 million places
+  static constexpr std::size_t kIndexBytes = kFirstTable * ((1u << (2 * kTables)) - 1) / 3 * sizeof(std::uint64_t);
+
+  // `index` is kIndexBytes of zeroes.
+  void start(shared::Header* header, std::uint64_t* index);
+
+  // The id of the stack, or shared::kNoStack when there is no room.
+  std::uint64_t find_or_add(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch);
+
+ private:
+  std::uint64_t add(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch);
+  bool matches(std::uint64_t id, const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) const;
+
+  shared::Header* header_;
+  std::uint64_t* entries_;
+  std::uint64_t* index_;
+};
+
+}  // namespace leakwatch::preload

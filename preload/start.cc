@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The constructor of the object: starts the session if no allocation has done so before.
+
+#include "preload/next.h"
+#include "preload/session.h"
+#include "preload/thread_state.h"
+
+__attribute__((constructor)) static void start() {
+  using namespace leakwatch::preload;
+  if (!next_ready() || thread_state.busy) return;
+  const BusyScope busy(thread_state);
+  start_session_once(0);
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The walk: one rule and at most two loads per frame. Whatever looks wrong ends it with a mark: a missing rule, a CFA
+// that does not rise, an address off the stack.
+
+#include "preload/unwind.h"
+
+#include <ucontext.h>
+
+#include "preload/complex_unwind.h"
+#include "preload/session.h"
+
+namespace leakwatch::preload {
+
+namespace {
+
+constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kLargestStack = std::uint64_t{1} << 30;
+
+std::uint64_t load(std::uint64_t address) {
+  std::uint64_t word;
+  __builtin_memcpy(&word, reinterpret_cast<const void*>(address), sizeof word);
+  return word;
+}
+
+class Walk {
+ public:
+  Walk(Session& session, const CallSite& site, std::uint64_t* addresses, std::uint32_t max_depth)
+      : session_(session),
+        at_(site),
+        extent_(stack_around(session, site.sp)),
+        addresses_(addresses),
+        max_depth_(max_depth),
+        epoch_(session.modules.epoch()) {}
+
+  // False when libunwind has to do it.
+  bool run() {
+    while (true) {
+      if (depth == max_depth_) return end(shared::Mark::kTruncated);
+      addresses_[depth++] = interrupted_ ? at_.pc | shared::kInterruptedFrame : at_.pc;
+      const FrameRule rule = session_.frame_rules.find(interrupted_ ? at_.pc : at_.pc - 1, epoch_);
+      switch (rule.kind) {
+        case FrameRule::kOutermost:
+          return true;
+        case FrameRule::kComplex:
+          return false;
+        case FrameRule::kNone:
+          return end(shared::Mark::kUnknownCaller);
+        case FrameRule::kSignal:
+          if (!leave_signal_frame()) return end(shared::Mark::kUnknownCaller);
+          break;
+        default:
+          if (!leave_frame(rule)) return end(shared::Mark::kUnknownCaller);
+      }
+      if (at_.pc == 0) return true;
+    }
+  }
+
+  std::uint32_t depth = 0;
+
+ private:
+  bool end(shared::Mark mark) {
+    addresses_[depth++] = static_cast<std::uint64_t>(mark);
+    return true;
+  }
+
+  bool leave_frame(const FrameRule& rule) {
+    const auto cfa_offset = static_cast<std::uint64_t>(static_cast<std::int64_t>(rule.cfa_offset));
+    std::uint64_t cfa = (rule.kind == FrameRule::kFromRsp ? at_.sp : at_.rbp) + cfa_offset;
+    if (rule.kind == FrameRule::kFromSavedRbp) {
+      if (!extent_.holds(cfa)) return false;
+      cfa = load(cfa);
+    }
+    if (cfa <= at_.sp || !extent_.holds(cfa - 8)) return false;
+    if (rule.rbp != FrameRule::kRbpSame) {
+      const std::uint64_t base = rule.rbp == FrameRule::kRbpAtCfa ? cfa : at_.rbp;
+      const std::uint64_t saved = base + static_cast<std::uint64_t>(static_cast<std::int64_t>(rule.rbp_offset));
+      if (!extent_.holds(saved)) return false;
+      at_.rbp = load(saved);
+    }
+    at_.pc = load(cfa - 8);
+    at_.sp = cfa;
+    extent_.low = cfa;
+    interrupted_ = false;
+    return true;
+  }
+
+  // The kernel wrote the whole ucontext, so all of it is there whatever stack this is.
+  bool leave_signal_frame() {
+    if ((at_.sp & 7) != 0) return false;
+    const auto* context = reinterpret_cast<const ucontext_t*>(at_.sp);
+    const auto& registers = context->uc_mcontext.gregs;
+    at_ = {static_cast<std::uint64_t>(registers[REG_RIP]), static_cast<std::uint64_t>(registers[REG_RSP]),
+           static_cast<std::uint64_t>(registers[REG_RBP])};
+    extent_ = stack_around(session_, at_.sp);
+    interrupted_ = true;
+    return true;
+  }
+
+  Session& session_;
+  CallSite at_;
+  StackExtent extent_;
+  std::uint64_t* addresses_;
+  const std::uint32_t max_depth_;
+  const std::uint64_t epoch_;
+  bool interrupted_ = false;
+};
+
+}  // namespace
+
+// glibc puts a thread's descriptor, which the thread pointer names, at the top of the thread's stack; the main thread's
+// stack ends where the loader found its arguments.
+StackExtent stack_around(const Session& session, std::uint64_t sp) {
+  const std::uint64_t thread_pointer = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
+  const std::uint64_t end = thread_pointer == session.main_thread_pointer ? session.main_stack_end : thread_pointer;
+  if (end > sp && end - sp <= kLargestStack) return {sp, end};
+  return {sp, (sp | (kPage - 1)) + 1};
+}
+
+std::uint32_t unwind(Session& session, const CallSite& site, std::uint64_t* addresses, std::uint32_t max_depth) {
+  Walk walk(session, site, addresses, max_depth);
+  if (walk.run()) return walk.depth;
+  return unwind_complex(session, addresses, max_depth, walk.depth);
+}
+
+}  // namespace leakwatch::preload
