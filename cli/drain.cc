@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header. One pass: note the time, take what every ring holds, apply what is not younger than that time. A pass
+// that found nothing is followed by a nap on a futex, from which the target wakes us when a ring fills.
+
+#include "cli/drain.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <climits>
+#include <limits>
+
+namespace leakwatch {
+
+namespace {
+
+constexpr std::uint64_t kShortNapNs = 500'000;
+constexpr std::uint64_t kLongNapNs = 20'000'000;
+constexpr std::uint32_t kPassesUntilLongNap = 40;
+static_assert(kLongNapNs < shared::kHeartbeatNs);
+
+void futex_wait(const void* word, std::uint32_t expected, std::uint64_t nanoseconds) {
+  const timespec timeout{static_cast<time_t>(nanoseconds / 1'000'000'000),
+                         static_cast<long>(nanoseconds % 1'000'000'000)};
+  syscall(SYS_futex, word, FUTEX_WAIT, expected, &timeout, nullptr, 0);
+}
+
+void futex_wake(const void* word) {
+  syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+}  // namespace
+
+Drain::Drain(SharedRegion& region)
+    : region_(region), heap_(region.settings().sample_interval), thread_([this] { run(); }) {}
+
+Drain::~Drain() {
+  finish();
+}
+
+Drain::State Drain::state() {
+  std::unique_lock lock(mutex_);
+  if (finished_) return answer_;
+  const std::uint64_t before = answers_;
+  wish_ = Wish::kState;
+  wake();
+  answered_.wait(lock, [&] { return answers_ != before; });
+  return answer_;
+}
+
+void Drain::finish() {
+  {
+    std::unique_lock lock(mutex_);
+    if (!finished_) {
+      const std::uint64_t before = answers_;
+      wish_ = Wish::kFinish;
+      wake();
+      answered_.wait(lock, [&] { return answers_ != before; });
+    }
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void Drain::wake() {
+  wish_waits_.store(true, std::memory_order_release);
+  region_.header().reader_sleeps.store(0);
+  futex_wake(&region_.header().reader_sleeps);
+}
+
+void Drain::run() {
+  while (true) {
+    // A wish is answered with a pass that began after it was made.
+    const bool wished = wish_waits_.exchange(false, std::memory_order_acq_rel);
+    std::unique_lock lock(mutex_, std::defer_lock);
+    if (wished) lock.lock();
+    const bool last = wished && wish_ == Wish::kFinish;
+    if (wished) lock.unlock();
+    const std::size_t events = pass(last);
+    publish_progress(events);
+    if (!wished) {
+      rest(events);
+      continue;
+    }
+    State state = copy_state();
+    lock.lock();
+    answer_ = std::move(state);
+    ++answers_;
+    finished_ = last;
+    if (wish_ == Wish::kState || last) wish_ = Wish::kNone;
+    answered_.notify_all();
+    if (last) return;
+  }
+}
+
+std::size_t Drain::pass(bool to_the_end) {
+  // Read before the rings: the reason is in event_merger.h.
+  const std::uint64_t horizon = to_the_end ? std::numeric_limits<std::uint64_t>::max() : now(region_.settings().clock);
+  const std::uint32_t rings = region_.rings_used();
+  std::size_t taken = 0;
+  for (std::uint32_t i = 0; i < rings; ++i) taken += take_ring(i);
+  merger_.sort_ring(0);
+  merger_.merge_until(horizon, [this](std::size_t ring, const Event& event) { heap_.apply(ring, event); });
+  events_ += taken;
+  return taken;
+}
+
+std::size_t Drain::take_ring(std::uint32_t index) {
+  if (!region_.take_words(index, words_)) ++bad_records_;
+  if (words_.empty()) return 0;
+  std::vector<Event>& events = merger_.ring(index);
+  const std::size_t before = events.size();
+  if (!decode_events(words_, events)) ++bad_records_;
+  return events.size() - before;
+}
+
+void Drain::publish_progress(std::size_t events) {
+  shared::Header& header = region_.header();
+  header.heartbeat_ns.store(monotonic_ns(), std::memory_order_relaxed);
+  if (events == 0) return;
+  header.progress.fetch_add(1);
+  if (header.writers_waiting.load() != 0) futex_wake(&header.progress);
+}
+
+void Drain::rest(std::size_t events) {
+  idle_passes_ = events == 0 ? idle_passes_ + 1 : 0;
+  if (events != 0) return;
+  shared::Header& header = region_.header();
+  header.reader_sleeps.store(1);
+  if (!wish_waits_.load(std::memory_order_acquire))
+    futex_wait(&header.reader_sleeps, 1, idle_passes_ < kPassesUntilLongNap ? kShortNapNs : kLongNapNs);
+  header.reader_sleeps.store(0);
+}
+
+Drain::State Drain::copy_state() const {
+  return {heap_.sites(), heap_.unknown_frees(), heap_.implied_frees(), bad_records_, events_};
+}
+
+}  // namespace leakwatch

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The thread that empties the rings into the heap state. It never waits for symbols, the disk or a client: a snapshot
+// is a copy of the counters that it makes between two passes.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "cli/event_merger.h"
+#include "cli/heap_state.h"
+#include "cli/shared_region.h"
+
+namespace leakwatch {
+
+class Drain {
+ public:
+  // `region` must outlive the drain.
+  explicit Drain(SharedRegion& region);
+  ~Drain();
+  Drain(const Drain&) = delete;
+  Drain& operator=(const Drain&) = delete;
+
+  struct State {
+    std::vector<HeapState::Site> sites;
+    std::uint64_t unknown_frees = 0;
+    std::uint64_t implied_frees = 0;
+    std::uint64_t bad_records = 0;
+    std::uint64_t events = 0;
+  };
+  // All that had happened in the target when this was called.
+  State state();
+
+  // The target has ended: takes what is left, whatever its time stamp, and stops the thread. state() still answers.
+  void finish();
+
+ private:
+  enum class Wish { kNone, kState, kFinish };
+
+  void run();
+  std::size_t pass(bool to_the_end);
+  std::size_t take_ring(std::uint32_t index);
+  void publish_progress(std::size_t events);
+  void rest(std::size_t events);
+  void wake();
+  State copy_state() const;
+
+  SharedRegion& region_;
+  EventMerger merger_;
+  HeapState heap_;
+  std::vector<std::uint64_t> words_;
+  std::uint64_t bad_records_ = 0;
+  std::uint64_t events_ = 0;
+  std::uint32_t idle_passes_ = 0;
+
+  std::mutex mutex_;
+  std::condition_variable answered_;
+  Wish wish_ = Wish::kNone;
+  bool finished_ = false;
+  std::uint64_t answers_ = 0;
+  State answer_;
+  std::atomic<bool> wish_waits_{false};
+  std::thread thread_;
+};
+
+}  // namespace leakwatch

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From words to events. The words were copied out of the shared memory before, so that the target cannot change them
+// between the check and the use.
+
+#include "cli/event.h"
+
+namespace leakwatch {
+
+namespace {
+
+std::size_t words_of(shared::EventKind kind) {
+  switch (kind) {
+    case shared::EventKind::kAllocate:
+      return shared::kAllocateWords;
+    case shared::EventKind::kFree:
+    case shared::EventKind::kReallocFree:
+    case shared::EventKind::kReallocFailed:
+      return shared::kFreeWords;
+  }
+  return 0;
+}
+
+}  // namespace
+
+bool decode_events(std::span<const std::uint64_t> words, std::vector<Event>& events) {
+  while (!words.empty()) {
+    Event event;
+    event.kind = static_cast<shared::EventKind>(words[0] >> shared::kKindShift);
+    event.address = words[0] & shared::kAddressMask;
+    const std::size_t count = words_of(event.kind);
+    if (count == 0 || count > words.size()) return false;
+    event.time = words[1];
+    if (event.kind == shared::EventKind::kAllocate) {
+      event.size = words[2];
+      event.stack = static_cast<std::uint32_t>(words[3]);
+    }
+    events.push_back(event);
+    words = words.subspan(count);
+  }
+  return true;
+}
+
+}  // namespace leakwatch

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One event of the target, as it came out of a ring: checked for form, not for truth.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "proto/shared_memory.h"
+
+namespace leakwatch {
+
+struct Event {
+  std::uint64_t address = 0;
+  std::uint64_t time = 0;   // ticks of the session's clock
+  std::uint64_t size = 0;   // kAllocate: bytes that the program asked for
+  std::uint32_t stack = 0;  // kAllocate: offset into the stack area in words
+  shared::EventKind kind = shared::EventKind::kFree;
+  friend bool operator==(const Event&, const Event&) = default;
+};
+
+// Appends the events in `words` to `events`. Returns false when it met a word that begins no event, or a last event
+// that is cut off: both are impossible unless the target's memory was overwritten; what came before is kept.
+bool decode_events(std::span<const std::uint64_t> words, std::vector<Event>& events);
+
+}  // namespace leakwatch

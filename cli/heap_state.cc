@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header. The hot part of the reader: per event one probe of the block table, and per allocation one of the
+// site index.
+
+#include "cli/heap_state.h"
+
+#include <bit>
+#include <cmath>
+
+namespace leakwatch {
+
+namespace {
+
+constexpr std::uint64_t kSmallSizes = 128;
+constexpr std::uint64_t kSmallStep = 8;
+
+// Numbers the classes without gaps: steps of 8 up to 128, then four to a doubling.
+std::uint32_t class_number(std::uint64_t size) {
+  if (size <= kSmallSizes) return static_cast<std::uint32_t>((size + kSmallStep - 1) / kSmallStep);
+  const auto doubling = static_cast<unsigned>(std::bit_width(size - 1) - 1);  // 2^doubling < size <= 2^(doubling + 1)
+  const auto quarter = static_cast<std::uint32_t>((size - 1) >> (doubling - 2)) & 3;
+  return static_cast<std::uint32_t>(kSmallSizes / kSmallStep) + 1 + (doubling - 7) * 4 + quarter;
+}
+
+// A size beyond any address space comes from overwritten memory; it must not overflow the sums.
+constexpr std::uint64_t kLargestSize = std::uint64_t{1} << 47;
+
+}  // namespace
+
+std::uint64_t size_class(std::uint64_t size) {
+  if (size <= kSmallSizes) return (size + kSmallStep - 1) / kSmallStep * kSmallStep;
+  const auto doubling = static_cast<unsigned>(std::bit_width(size - 1) - 1);
+  const std::uint64_t step = std::uint64_t{1} << (doubling - 2);
+  return (size + step - 1) & ~(step - 1);
+}
+
+HeapState::HeapState(std::uint64_t sample_interval) : sample_interval_(sample_interval) {}
+
+void HeapState::apply(std::size_t ring, const Event& event) {
+  if (ring >= reallocated_.size()) reallocated_.resize(ring + 1);
+  switch (event.kind) {
+    case shared::EventKind::kAllocate:
+      allocate(event);
+      break;
+    case shared::EventKind::kFree:
+      free(event.address);
+      break;
+    case shared::EventKind::kReallocFree:
+      reallocated_[ring] = free(event.address);
+      break;
+    case shared::EventKind::kReallocFailed:
+      take_back(ring, event.address);
+      break;
+  }
+}
+
+void HeapState::allocate(const Event& event) {
+  const std::uint64_t size = std::min(event.size, kLargestSize);
+  if (const Block old = blocks_.take(event.address); old.address != 0) {
+    ++implied_frees_;
+    end_life(old);
+  }
+  const Block block{event.address, size, site_of(event.stack, size)};
+  const Weight added = weight(size);
+  totals_[block.site].alloc_objects += added.objects;
+  totals_[block.site].alloc_space += added.bytes;
+  if (event.address != 0) begin_life(block);
+}
+
+Block HeapState::free(std::uint64_t address) {
+  const Block block = address == 0 ? Block{} : blocks_.take(address);
+  if (block.address == 0)
+    ++unknown_frees_;
+  else
+    end_life(block);
+  return block;
+}
+
+// The realloc failed, so the block is what it was. Only the ring's last realloc can fail.
+void HeapState::take_back(std::size_t ring, std::uint64_t address) {
+  Block& block = reallocated_[ring];
+  if (address != 0 && block.address == address && blocks_.take(address).address == 0) begin_life(block);
+  block = {};
+}
+
+void HeapState::begin_life(const Block& block) {
+  const Weight added = weight(block.size);
+  totals_[block.site].inuse_objects += added.objects;
+  totals_[block.site].inuse_space += added.bytes;
+  blocks_.insert(block);
+}
+
+void HeapState::end_life(const Block& block) {
+  const Weight removed = weight(block.size);
+  totals_[block.site].inuse_objects -= removed.objects;
+  totals_[block.site].inuse_space -= removed.bytes;
+}
+
+std::uint32_t HeapState::site_of(std::uint32_t stack, std::uint64_t size) {
+  const std::uint64_t key = std::uint64_t{stack} << 32 | class_number(size);
+  const auto [place, is_new] = site_index_.try_emplace(key, static_cast<std::uint32_t>(totals_.size()));
+  if (is_new) {
+    stacks_.push_back(stack);
+    classes_.push_back(size_class(size));
+    totals_.emplace_back();
+  }
+  return place->second;
+}
+
+HeapState::Weight HeapState::weight(std::uint64_t size) const {
+  if (sample_interval_ == 1) return {kOne, static_cast<std::int64_t>(size)};
+  const double bytes = size == 0 ? 1 : static_cast<double>(size);  // as the sampler counts it
+  const double scale = 1 / -std::expm1(-bytes / static_cast<double>(sample_interval_));
+  return {std::llround(scale * kOne), std::llround(scale * static_cast<double>(size))};
+}
+
+std::vector<HeapState::Site> HeapState::sites() const {
+  std::vector<Site> result;
+  result.reserve(totals_.size());
+  const auto whole = [](std::int64_t fixed) { return (fixed + kOne / 2) >> 16; };
+  for (std::size_t i = 0; i < totals_.size(); ++i) {
+    const Totals& t = totals_[i];
+    result.push_back(
+        {stacks_[i], classes_[i], {whole(t.alloc_objects), t.alloc_space, whole(t.inuse_objects), t.inuse_space}});
+  }
+  return result;
+}
+
+}  // namespace leakwatch

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the heap of a target looks like, event by event. A site is a stack and a size class; each has cumulative and
+// live counters. Pure: events in, counters out; the caller brings them in order (event_merger.h).
+//
+// Sampled events are scaled when they come in, by 1 / (1 - e^(-size/R)), R the mean sampling interval (the inverse of
+// the probability that the block was sampled), and summed in fixed point, so that a free takes away exactly what its
+// allocation had added and alloc_* never falls. In exact mode (R = 1) the scale is 1.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "cli/block_table.h"
+#include "cli/event.h"
+#include "cli/snapshot.h"
+
+namespace leakwatch {
+
+// Upper bound of the class of a size: steps of 8 up to 128 bytes, then four classes to every doubling.
+std::uint64_t size_class(std::uint64_t size);
+
+class HeapState {
+ public:
+  explicit HeapState(std::uint64_t sample_interval);
+
+  void apply(std::size_t ring, const Event& event);
+
+  struct Site {
+    std::uint32_t stack = 0;
+    std::uint64_t size_class = 0;
+    HeapCounters counters;
+  };
+  // In order of first appearance; earlier results are a prefix.
+  std::vector<Site> sites() const;
+
+  std::uint64_t live_blocks() const { return blocks_.size(); }
+  std::uint64_t unknown_frees() const { return unknown_frees_; }
+  // Frees that never came, known because their address was handed out again.
+  std::uint64_t implied_frees() const { return implied_frees_; }
+
+ private:
+  struct Totals {
+    std::int64_t alloc_objects = 0;  // fixed point, kOne is one block
+    std::int64_t alloc_space = 0;
+    std::int64_t inuse_objects = 0;
+    std::int64_t inuse_space = 0;
+  };
+  struct Weight {
+    std::int64_t objects;
+    std::int64_t bytes;
+  };
+  static constexpr std::int64_t kOne = 1 << 16;
+
+  void allocate(const Event& event);
+  Block free(std::uint64_t address);
+  void take_back(std::size_t ring, std::uint64_t address);
+  void end_life(const Block& block);
+  void begin_life(const Block& block);
+  std::uint32_t site_of(std::uint32_t stack, std::uint64_t size);
+  Weight weight(std::uint64_t size) const;
+
+  const std::uint64_t sample_interval_;
+  BlockTable blocks_;
+  std::unordered_map<std::uint64_t, std::uint32_t> site_index_;  // stack << 32 | class number -> site
+  std::vector<std::uint32_t> stacks_;                            // of each site
+  std::vector<std::uint64_t> classes_;                           // of each site
+  std::vector<Totals> totals_;                                   // of each site
+  std::vector<Block> reallocated_;  // of each ring: the block that its last event freed for a realloc
+  std::uint64_t unknown_frees_ = 0;
+  std::uint64_t implied_frees_ = 0;
+};
+
+}  // namespace leakwatch

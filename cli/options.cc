@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header. Everything after the command belongs to the command, whatever it looks like.
+
+#include "cli/options.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+
+#include "cli/error.h"
+#include "cli/version.h"
+#include "proto/shared_memory.h"
+
+namespace leakwatch {
+
+namespace {
+
+struct Unit {
+  std::string_view name;  // lower case
+  double factor;
+};
+
+// A number and a unit; `wanted` says how it should look.
+double parse_quantity(std::string_view text, const std::vector<Unit>& units, std::string_view wanted) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  std::string unit(end, text.data() + text.size());
+  std::transform(unit.begin(), unit.end(), unit.begin(), [](unsigned char c) { return std::tolower(c); });
+  const auto found = std::find_if(units.begin(), units.end(), [&](const Unit& u) { return u.name == unit; });
+  if (error != std::errc() || found == units.end() || !std::isfinite(number) || number < 0)
+    throw Error(fmt::format("'{}' is not {}", text, wanted));
+  return number * found->factor;
+}
+
+constexpr double kKi = 1024;
+
+std::string bytes_option(CLI::App& app, const char* name, std::string& target, const char* help) {
+  app.add_option(name, target, help)->type_name("SIZE");
+  return name;
+}
+
+// The parser does not know that a command may follow.
+class RunFormatter : public CLI::Formatter {
+ public:
+  std::string make_usage(const CLI::App*, std::string) const override {
+    return "Usage: leakwatch run [OPTIONS] [--] COMMAND [ARG...]\n";
+  }
+};
+
+struct RunTexts {
+  std::string interval = "30s";
+  std::string sample_interval = "512KiB";
+  bool exact = false;
+};
+
+void add_run_options(CLI::App& run, RunOptions& options, RunTexts& texts) {
+  run.add_option("-i,--interval", texts.interval, "Time between two profiles, such as 30s, 5m or 500ms")
+      ->type_name("TIME")
+      ->capture_default_str();
+  run.add_option("-o,--output", options.output, "Folder for the profiles [leakwatch-NAME-PID]")->type_name("DIR");
+  bytes_option(run, "--sample-interval", texts.sample_interval, "Mean bytes allocated between two samples [512KiB]");
+  run.add_flag("--exact", texts.exact, "Record every allocation and free: exact counts, at a higher cost");
+  run.add_option("--max-depth", options.max_depth, "Frames kept of a stack, from the allocation outwards")
+      ->type_name("N")
+      ->check(CLI::Range(1u, shared::kMaxDepth))
+      ->capture_default_str();
+  run.add_option("--seed", options.seed, "Seed of the sampler, to repeat a run [a new one every time]")->type_name("N");
+  run.add_flag("-q,--quiet", options.quiet, "Print errors only");
+  run.add_option("COMMAND", options.command, "The program to watch, and its arguments")->required()->type_name("");
+  run.positionals_at_end();
+  run.formatter(std::make_shared<RunFormatter>());
+  run.footer(
+      "Writes DIR/heap.0001.pb.gz, heap.0002.pb.gz, ... every TIME, on SIGUSR1 to leakwatch, and when the program\n"
+      "ends. Look at them with: go tool pprof -diff_base DIR/heap.0001.pb.gz DIR/heap.0009.pb.gz");
+}
+
+// The command begins at the first word that is no option of ours, or after "--".
+std::size_t command_position(int argc, const char* const* argv) {
+  constexpr std::string_view kWithValue[] = {"-i",          "--interval", "-o", "--output", "--sample-interval",
+                                             "--max-depth", "--seed"};
+  for (int i = 2; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "--") return static_cast<std::size_t>(i + 1);
+    if (word.empty() || word[0] != '-' || word == "-") return static_cast<std::size_t>(i);
+    if (std::find(std::begin(kWithValue), std::end(kWithValue), word) != std::end(kWithValue)) ++i;
+  }
+  return static_cast<std::size_t>(argc);
+}
+
+void finish_run_options(RunOptions& options, const RunTexts& texts) {
+  options.interval = parse_duration(texts.interval);
+  if (options.interval < std::chrono::milliseconds(10)) throw Error("--interval must be at least 10ms");
+  options.sample_interval = texts.exact ? 1 : parse_size(texts.sample_interval);
+  if (options.sample_interval == 0)
+    throw Error("--sample-interval must be at least 1 byte; 1, or --exact, records every event");
+}
+
+}  // namespace
+
+std::uint64_t parse_size(std::string_view text) {
+  static const std::vector<Unit> units = {{"", 1},
+                                          {"b", 1},
+                                          {"k", kKi},
+                                          {"kb", kKi},
+                                          {"kib", kKi},
+                                          {"m", kKi * kKi},
+                                          {"mb", kKi * kKi},
+                                          {"mib", kKi * kKi},
+                                          {"g", kKi * kKi * kKi},
+                                          {"gb", kKi * kKi * kKi},
+                                          {"gib", kKi * kKi * kKi}};
+  const double bytes = parse_quantity(text, units, "a size such as 64KiB or 1MiB");
+  if (bytes > 0x1p40) throw Error(fmt::format("'{}' is more than 1024 GiB", text));
+  return static_cast<std::uint64_t>(std::llround(bytes));
+}
+
+std::chrono::milliseconds parse_duration(std::string_view text) {
+  static const std::vector<Unit> units = {{"", 1e3},     {"ms", 1},     {"s", 1e3},    {"m", 60e3},
+                                          {"min", 60e3}, {"h", 3600e3}, {"d", 86400e3}};
+  const double milliseconds = parse_quantity(text, units, "a time such as 30s, 5m or 500ms");
+  if (milliseconds > 366 * 86400e3) throw Error(fmt::format("'{}' is more than a year", text));
+  return std::chrono::milliseconds(std::llround(milliseconds));
+}
+
+CommandLine parse_command_line(int argc, const char* const* argv) {
+  CommandLine result;
+  RunTexts texts;
+  CLI::App app("Heap profiles of unmodified native programs, for go tool pprof.", "leakwatch");
+  app.set_version_flag("--version", std::string("leakwatch ") + kVersionText);
+  app.require_subcommand(1);
+  app.footer("'leakwatch run --help' lists the options of run; the manual is leakwatch(1).");
+  CLI::App* run = app.add_subcommand("run", "Start a program under watch");
+  add_run_options(*run, result.run, texts);
+  const bool is_run = argc > 1 && std::string_view(argv[1]) == "run";
+  const std::size_t command = is_run ? command_position(argc, argv) : static_cast<std::size_t>(argc);
+  // What belongs to the command is kept away from the parser: one word stands for it.
+  std::vector<std::string> ours(argv + 1, argv + std::min(command, static_cast<std::size_t>(argc)));
+  if (command < static_cast<std::size_t>(argc) && (ours.empty() || ours.back() != "--")) ours.emplace_back("--");
+  if (command < static_cast<std::size_t>(argc)) ours.emplace_back("command");
+  std::reverse(ours.begin(), ours.end());
+  try {
+    app.parse(ours);
+  } catch (const CLI::Success& wish) {
+    std::ostringstream out, error;
+    app.exit(wish, out, error);
+    result.text = out.str();
+    return result;
+  } catch (const CLI::ParseError& mistake) {
+    throw Error(fmt::format("{}\nTry 'leakwatch {}--help'.", mistake.what(), is_run ? "run " : ""), 125);
+  }
+  result.action = CommandLine::Action::kRun;
+  result.run.command.assign(argv + command, argv + argc);
+  finish_run_options(result.run, texts);
+  return result;
+}
+
+}  // namespace leakwatch

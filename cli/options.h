@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command line. The only includer of the option parser.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace leakwatch {
+
+struct RunOptions {
+  std::chrono::milliseconds interval{30'000};
+  std::string output;                          // empty: leakwatch-NAME-PID
+  std::uint64_t sample_interval = 512 * 1024;  // bytes; 1 with --exact
+  std::uint32_t max_depth = 128;
+  std::uint64_t seed = 0;  // 0: a different one every time
+  bool quiet = false;
+  std::vector<std::string> command;  // never empty
+};
+
+// "64KiB", "1MiB", "512k", "4096", "1.5M": bytes, in powers of 1024. Throws Error.
+std::uint64_t parse_size(std::string_view text);
+
+// "30s", "500ms", "2m", "1h", "1.5s"; a bare number is seconds. Throws Error.
+std::chrono::milliseconds parse_duration(std::string_view text);
+
+struct CommandLine {
+  enum class Action { kPrintAndLeave, kRun } action = Action::kPrintAndLeave;
+  std::string text;  // kPrintAndLeave: help, version
+  RunOptions run;    // kRun
+};
+
+// Throws Error for what it does not understand, with a hint at the help.
+CommandLine parse_command_line(int argc, const char* const* argv);
+
+}  // namespace leakwatch

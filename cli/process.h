@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What /proc says about a process. Everything may be gone at any moment: then the answer is empty.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "symbolize/module.h"
+
+namespace leakwatch {
+
+std::uint64_t resident_bytes(pid_t pid);  // 0 when it is gone
+std::string working_folder(pid_t pid);
+std::string command_line(pid_t pid);  // arguments joined by blanks
+Module main_executable(pid_t pid);    // path and executable segments
+bool thread_exists(pid_t pid, std::uint32_t tid);
+
+// "/proc/PID/root" when the process sees another root than we do, else empty.
+std::string foreign_root(pid_t pid);
+
+// All that a session needs to know of its process; to be read while the process surely exists.
+struct ProcessFacts {
+  pid_t pid = 0;
+  std::string command;
+  std::string folder;  // working folder
+  std::string root;    // foreign_root
+  Module executable;
+};
+ProcessFacts read_process_facts(pid_t pid);
+
+}  // namespace leakwatch

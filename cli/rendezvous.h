@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where a target finds leakwatch: a Unix socket in a folder that only its owner can enter. Speaks the handshake of
+// proto/handshake.h, checks who calls, hands the shared memory over.
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/process.h"
+#include "cli/shared_region.h"
+
+namespace leakwatch {
+
+class Rendezvous {
+ public:
+  // Makes folder and socket. Throws Error.
+  Rendezvous();
+  ~Rendezvous();  // removes both
+  Rendezvous(const Rendezvous&) = delete;
+  Rendezvous& operator=(const Rendezvous&) = delete;
+
+  const std::string& path() const { return path_; }
+  int descriptor() const { return listener_; }  // readable when somebody calls
+
+  // Which process is to be watched; all others are sent away and run unwatched.
+  struct Wanted {
+    pid_t pid = 0;
+    bool keep_environment = false;  // so that a program which it executes finds us too
+  };
+
+  struct Guest {
+    std::unique_ptr<SharedRegion> region;  // mapped by the guest
+    ProcessFacts facts;                    // read while the guest waited for our answer, so that it cannot be gone
+    bool can_unwind_all = false;
+    std::string error;  // why it stays unwatched after all, else empty
+  };
+  // Answers one caller. Nothing when it was not the wanted one. Bounded in time, whatever the caller does.
+  std::optional<Guest> accept(const Wanted& wanted, const RegionSettings& settings);
+
+ private:
+  std::string folder_;
+  std::string path_;
+  int listener_ = -1;
+};
+
+}  // namespace leakwatch

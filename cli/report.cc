@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the user reads on the terminal. The question behind every line is "where do I look first?": so growth is summed
+// by the place in the program's own code, whichever paths of the standard library led from there to the allocator.
+//
+// Two snapshots share nothing but names: stacks and modules of each have indexes of their own, and are never compared.
+// Names come out of the target's files and are printed as text only: no byte of them may steer a terminal. Pure: no
+// clock, no file, no output.
+#include "cli/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <limits>
+#include <map>
+#include <string_view>
+#include <utility>
+
+namespace leakwatch {
+namespace {
+
+constexpr std::size_t kSitesInReport = 10;
+
+std::uint64_t magnitude(std::int64_t number) {
+  const auto bits = static_cast<std::uint64_t>(number);
+  return number < 0 ? 0 - bits : bits;
+}
+
+// Three digits, as more of them are never looked at: "1.50 MiB", "12.3 MiB", "812 B".
+std::string three_digits(std::uint64_t bytes) {
+  constexpr std::array<std::string_view, 6> kUnits{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  if (bytes < 1024) return fmt::format("{} B", bytes);
+  double amount = static_cast<double>(bytes) / 1024;
+  std::size_t unit = 0;
+  // What would be rounded to 1024 is one of the next unit.
+  for (; amount >= 1023.5 && unit + 1 < kUnits.size(); ++unit) amount /= 1024;
+  const int decimals = amount < 9.995 ? 2 : amount < 99.95 ? 1 : 0;
+  return fmt::format("{:.{}f} {}", amount, decimals, kUnits[unit]);
+}
+
+std::string grouped(std::int64_t number) {
+  std::string digits = fmt::format("{}", magnitude(number));
+  for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');
+  return number < 0 ? "-" + digits : digits;
+}
+
+std::string grouped_count(std::uint64_t number) {
+  constexpr auto kLargest = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  return grouped(static_cast<std::int64_t>(std::min(number, kLargest)));
+}
+
+std::string count(std::uint64_t number, std::string_view noun) {
+  return fmt::format("{} {}{}", grouped_count(number), noun, number == 1 ? "" : "s");
+}
+
+std::string blocks(std::int64_t number) {
+  return fmt::format("{} block{}", grouped(number), number == 1 ? "" : "s");
+}
+
+std::string resident(const HeapSnapshot& snapshot) {
+  if (snapshot.resident_bytes == 0) return {};
+  return fmt::format("; RSS {}", three_digits(snapshot.resident_bytes));
+}
+
+std::string printable(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; }, '?');
+  return text;
+}
+
+std::string shell_quoted(const std::string& word) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=@%+,-";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  std::string quoted = "'";
+  for (const char byte : word) {
+    if (byte == '\'') quoted += "'\\'";
+    quoted += byte;
+  }
+  return quoted + "'";
+}
+
+bool starts_with_any(std::string_view text, const auto& beginnings) {
+  return std::any_of(beginnings.begin(), beginnings.end(),
+                     [text](std::string_view each) { return text.starts_with(each); });
+}
+
+bool is_system_path(std::string_view path) {
+  constexpr std::array<std::string_view, 11> kSystem{"/lib/",         "/lib32/",     "/lib64/",     "/libx32/",
+                                                     "/usr/lib/",     "/usr/lib32/", "/usr/lib64/", "/usr/libx32/",
+                                                     "/usr/libexec/", "[",           "linux-vdso"};
+  return starts_with_any(path, kSystem);
+}
+
+std::size_t end_of_brackets(std::string_view text, std::size_t open) {
+  int depth = 0;
+  for (std::size_t i = open; i < text.size(); ++i) {
+    if (std::string_view("<([{").find(text[i]) != std::string_view::npos) ++depth;
+    if (std::string_view(">)]}").find(text[i]) != std::string_view::npos && --depth == 0) return i;
+  }
+  return text.size();
+}
+
+bool is_word(std::string_view text, std::size_t position, std::string_view word) {
+  const auto is_letter = [](unsigned char byte) { return std::isalnum(byte) != 0 || byte == '_'; };
+  return text.substr(position).starts_with(word) && (position == 0 || !is_letter(text[position - 1]));
+}
+
+// "std::vector<int> app::list<int>(int)" begins with what it returns, as all templates do when they are demangled; this
+// is the part from "app" on.
+std::string_view without_return_type(std::string_view function) {
+  std::size_t name = 0;
+  for (std::size_t i = 0; i < function.size(); ++i) {
+    if (is_word(function, i, "operator")) break;
+    const bool opens_parameters = function[i] == '(' && i > name && !function.substr(i).starts_with("(anonymous");
+    if (opens_parameters || function.substr(i).starts_with(" [")) break;
+    if (std::string_view("<([{").find(function[i]) != std::string_view::npos) {
+      i = end_of_brackets(function, i);
+    } else if (function[i] == ' ') {
+      name = i + 1;
+    }
+  }
+  return function.substr(name);
+}
+
+// Code that only passes the program's wish on: the C++ and Rust libraries, also where they were inlined.
+bool is_library_internal(const Frame& frame) {
+  constexpr std::array<std::string_view, 3> kNames{"std::", "__gnu_cxx::", "operator new"};
+  constexpr std::array<std::string_view, 2> kSources{"/usr/include/c++/", "/rustc/"};
+  return starts_with_any(without_return_type(frame.function), kNames) || starts_with_any(frame.file, kSources);
+}
+
+struct Place {
+  std::string function;
+  std::string full_location;  // with the whole path: two files of one name stay apart
+  std::string location;
+};
+
+// Finds the place in the program's own code that a stack of one snapshot stands for.
+class PlaceFinder {
+ public:
+  PlaceFinder(const HeapSnapshot& snapshot, const SymbolLookup& symbols) : snapshot_(snapshot), symbols_(symbols) {}
+
+  Place find(const StackTrace& stack) const {
+    for (const CodeAddress& address : stack) {
+      if (!is_own(address)) continue;
+      for (const Frame& frame : frames(address)) {
+        if (!is_library_internal(frame)) return place(address, frame);
+      }
+    }
+    return leaf(stack);
+  }
+
+ private:
+  static bool is_in_module(const CodeAddress& address) { return address.module < CodeAddress::kMarkFrame; }
+
+  bool is_own(const CodeAddress& address) const {
+    if (!is_in_module(address)) return false;
+    return address.module == 0 || !is_system_path(module(address).path);
+  }
+
+  const Module& module(const CodeAddress& address) const { return snapshot_.modules.at(address.module); }
+
+  std::uint64_t in_file(const CodeAddress& address) const { return address.address - module(address).bias; }
+
+  const std::vector<Frame>& frames(const CodeAddress& address) const {
+    return symbols_.frames(module(address), in_file(address));
+  }
+
+  Place place(const CodeAddress& address, const Frame& frame) const {
+    const std::string offset = name_by_offset(module(address), in_file(address));
+    if (frame.file.empty()) return {frame.function, offset, offset};
+    const std::string line = frame.line > 0 ? fmt::format(":{}", frame.line) : "";
+    return {frame.function, frame.file + line, frame.file.substr(frame.file.rfind('/') + 1) + line};
+  }
+
+  Place leaf(const StackTrace& stack) const {
+    if (stack.empty()) return {std::string(kStackNotRecorded), {}, {}};
+    const CodeAddress& address = stack.front();
+    if (!is_in_module(address)) return {std::string(name_without_module(address)), {}, {}};
+    const std::vector<Frame>& leaf_frames = frames(address);
+    return place(address, leaf_frames.empty() ? Frame{} : leaf_frames.front());
+  }
+
+  const HeapSnapshot& snapshot_;
+  const SymbolLookup& symbols_;
+};
+
+using Sites = std::map<std::pair<std::string, std::string>, GrownSite>;  // by function and full location
+
+// Adds each stack's live heap to its place, or takes it away.
+void add_sites(Sites& sites, const HeapSnapshot& snapshot, const SymbolLookup& symbols, int sign) {
+  std::vector<HeapCounters> by_stack(snapshot.stacks.size());
+  for (const HeapSample& sample : snapshot.samples) by_stack.at(sample.stack) += sample.counters;
+  const PlaceFinder finder(snapshot, symbols);
+  for (std::size_t i = 0; i < by_stack.size(); ++i) {
+    if (by_stack[i].inuse_space == 0 && by_stack[i].inuse_objects == 0) continue;
+    const Place place = finder.find(snapshot.stacks[i]);
+    GrownSite& site = sites[{place.function, place.full_location}];
+    site.bytes += sign * by_stack[i].inuse_space;
+    site.blocks += sign * by_stack[i].inuse_objects;
+    site.function = place.function;
+    site.location = place.location;
+  }
+}
+
+std::string table(const std::vector<GrownSite>& sites) {
+  std::size_t width = std::string_view("location").size();
+  for (const GrownSite& site : sites) width = std::max(width, site.location.size());
+  std::string text = fmt::format("{:>12}  {:>12}  {:<{}}  {}\n", "bytes", "blocks", "location", width, "function");
+  for (const GrownSite& site : sites) {
+    text += fmt::format("{:>12}  {:>12}  {:<{}}  {}\n", format_change(site.bytes), grouped(site.blocks),
+                        printable(site.location), width, printable(site.function));
+  }
+  return text;
+}
+
+// With a single profile there is nothing to subtract: what is live then has grown since the start.
+std::string growth(const HeapSnapshot& first, const HeapSnapshot& last, const SymbolLookup& symbols, bool alone) {
+  const HeapCounters before = total(first);
+  const HeapCounters after = total(last);
+  const std::string change =
+      alone ? "" : fmt::format(", {} since the first profile", format_change(after.inuse_space - before.inuse_space));
+  const std::string live = fmt::format("Live heap: {} in {}{}{}.\n", format_bytes(after.inuse_space),
+                                       blocks(after.inuse_objects), change, resident(last));
+  const std::vector<GrownSite> sites = grown_sites(alone ? HeapSnapshot() : first, last, symbols, kSitesInReport);
+  const char* when = alone ? "since the start" : "between the first and the last profile";
+  if (sites.empty()) return live + fmt::format("Nothing grew {}.\n", when);
+  return live + fmt::format("What grew most {}:\n", when) + table(sites);
+}
+
+std::string not_seen(const HeapSnapshot& last) {
+  std::string text = sampling_sentence(last.sample_interval) + "\n";
+  for (const std::string& sentence : blindness_sentences(last.blindness)) text += printable(sentence) + "\n";
+  return text;
+}
+
+// A line of its own without any indent, to be copied as it is.
+std::string next_command(const std::string& first_profile, const std::string& last_profile) {
+  if (first_profile.empty() && last_profile.empty()) return "No profile was written.\n";
+  if (first_profile.empty() || first_profile == last_profile) {
+    return fmt::format("go tool pprof {}\n", shell_quoted(last_profile));
+  }
+  if (last_profile.empty()) return fmt::format("go tool pprof {}\n", shell_quoted(first_profile));
+  return fmt::format("go tool pprof -diff_base {} {}\n", shell_quoted(first_profile), shell_quoted(last_profile));
+}
+
+}  // namespace
+
+std::string format_bytes(std::int64_t bytes) {
+  return (bytes < 0 ? "-" : "") + three_digits(magnitude(bytes));
+}
+
+std::string format_change(std::int64_t bytes) {
+  return (bytes < 0 ? "-" : "+") + three_digits(magnitude(bytes));
+}
+
+std::string snapshot_line(const HeapSnapshot& first, const HeapSnapshot& now, double seconds_since_start,
+                          const std::string& profile_or_error) {
+  const HeapCounters live = total(now);
+  return fmt::format("[{:6.1f} s] live {} in {}, {} since the first{}; {}", seconds_since_start,
+                     format_bytes(live.inuse_space), blocks(live.inuse_objects),
+                     format_change(live.inuse_space - total(first).inuse_space), resident(now), profile_or_error);
+}
+
+std::vector<GrownSite> grown_sites(const HeapSnapshot& first, const HeapSnapshot& last, const SymbolLookup& symbols,
+                                   std::size_t limit) {
+  Sites sites;
+  add_sites(sites, first, symbols, -1);
+  add_sites(sites, last, symbols, 1);
+  std::vector<GrownSite> grown;
+  for (auto& [key, site] : sites) {
+    if (site.bytes > 0) grown.push_back(std::move(site));
+  }
+  // Stable: equals stay in the order of their names.
+  std::stable_sort(grown.begin(), grown.end(),
+                   [](const GrownSite& a, const GrownSite& b) { return a.bytes > b.bytes; });
+  grown.resize(std::min(grown.size(), limit));
+  return grown;
+}
+
+std::string final_report(const HeapSnapshot& first, const HeapSnapshot& last, const SymbolLookup& symbols,
+                         const std::string& first_profile, const std::string& last_profile) {
+  const bool alone = first_profile == last_profile;
+  return growth(first, last, symbols, alone) + "\n" + not_seen(last) + "\n" + next_command(first_profile, last_profile);
+}
+
+std::string sampling_sentence(std::uint64_t sample_interval) {
+  if (sample_interval <= 1) return "Exact: every allocation was counted.";
+  return fmt::format("Sampled: the figures are estimates from one sample every {} on average.",
+                     three_digits(sample_interval));
+}
+
+std::vector<std::string> blindness_sentences(const Blindness& blindness) {
+  std::vector<std::string> sentences;
+  const auto add = [&sentences](std::uint64_t number, std::string_view noun, std::string_view rest) {
+    if (number > 0) sentences.push_back(count(number, noun) + std::string(rest));
+  };
+  add(blindness.lost_allocations, "allocation", " went unrecorded under pressure: live figures are too low by these.");
+  add(blindness.lost_frees, "free", " went unrecorded: as many blocks may be shown as live that are not.");
+  add(blindness.unknown_frees, "free", " of blocks that the session had not seen being allocated.");
+  add(blindness.stacks_refused, "event",
+      fmt::format(" found the stack table full and stand under {}.", kStackNotRecorded));
+  add(blindness.bad_records, "record", " made no sense and counted for nothing.");
+  if (!blindness.ended.empty()) sentences.push_back("Blind since recording ended early: " + blindness.ended);
+  sentences.insert(sentences.end(), blindness.notes.begin(), blindness.notes.end());
+  return sentences;
+}
+
+}  // namespace leakwatch

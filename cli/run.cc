@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The life of one watched program, as one loop over four things that can happen: it calls us, the clock strikes, a
+// signal comes, it ends. After the start nothing here may hurt the program: what goes wrong is said and passed over.
+
+#include "cli/run.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+#include "cli/error.h"
+#include "cli/launch.h"
+#include "cli/preflight.h"
+#include "cli/preload_object.h"
+#include "cli/process.h"
+#include "cli/profile.h"
+#include "cli/profile_folder.h"
+#include "cli/rendezvous.h"
+#include "cli/report.h"
+#include "cli/session.h"
+#include "symbolize/symbol_service.h"
+
+namespace leakwatch {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds kTendEvery{1};
+constexpr std::chrono::seconds kExpectHelloWithin{10};
+
+void say(const std::string& line) {
+  fmt::print(stderr, "leakwatch: {}\n", line);
+}
+
+// The signals that we handle ourselves are blocked everywhere and read from a descriptor.
+class Signals {
+ public:
+  Signals() {
+    sigset_t ours;
+    sigemptyset(&ours);
+    for (const int number : {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&ours, number);
+    pthread_sigmask(SIG_BLOCK, &ours, &before_);
+    // A stderr whose reader left and a limit on file sizes are errors of a write, not reasons to die. Blocked rather
+    // than ignored: the program would inherit that.
+    sigset_t never;
+    sigemptyset(&never);
+    sigaddset(&never, SIGPIPE);
+    sigaddset(&never, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &never, nullptr);
+    descriptor_ = Descriptor(signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!descriptor_.is_open()) throw Error(fmt::format("cannot make a signalfd: {}", std::strerror(errno)));
+  }
+  const sigset_t& before() const { return before_; }
+  int descriptor() const { return descriptor_.number(); }
+  std::optional<signalfd_siginfo> next() const {
+    signalfd_siginfo info{};
+    if (read(descriptor_.number(), &info, sizeof info) != sizeof info) return std::nullopt;
+    return info;
+  }
+
+ private:
+  sigset_t before_{};
+  Descriptor descriptor_;
+};
+
+class Run {
+ public:
+  explicit Run(const RunOptions& options)
+      : options_(options),
+        preflight_(inspect_command(options.command[0])),
+        child_(plan(), signals_.before()),
+        folder_(folder_path()) {}
+
+  int go() {
+    announce();
+    child_.start();
+    started_ = next_profile_ = next_tend_ = Clock::now();
+    next_profile_ += options_.interval;
+    while (!has_ended_) wait_for_something();
+    const int status = child_.wait();
+    conclude();
+    return status;
+  }
+
+ private:
+  LaunchPlan plan() {
+    return {preflight_.command, options_.command, preload_object(preflight_.own_operators), rendezvous_.path()};
+  }
+
+  std::string folder_path() const {
+    if (!options_.output.empty()) return options_.output;
+    return fmt::format("leakwatch-{}-{}", std::filesystem::path(options_.command[0]).filename().string(), child_.pid());
+  }
+
+  void announce() const {
+    for (const std::string& warning : preflight_.warnings) say("warning: " + warning);
+    if (options_.quiet) return;
+    const std::string how =
+        options_.sample_interval == 1
+            ? "every allocation"
+            : fmt::format("one sample per {}", format_bytes(static_cast<std::int64_t>(options_.sample_interval)));
+    say(fmt::format("watching {} (pid {}), {}; profiles every {} in {}", options_.command[0], child_.pid(), how,
+                    format_interval(), folder_.path()));
+  }
+
+  std::string format_interval() const {
+    const auto ms = options_.interval.count();
+    return ms % 1000 == 0 ? fmt::format("{} s", ms / 1000) : fmt::format("{} ms", ms);
+  }
+
+  void wait_for_something() {
+    pollfd events[] = {
+        {child_.pidfd(), POLLIN, 0}, {signals_.descriptor(), POLLIN, 0}, {rendezvous_.descriptor(), POLLIN, 0}};
+    const auto now = Clock::now();
+    const auto until = std::min(next_tend_, next_profile_);
+    const auto patience = std::chrono::ceil<std::chrono::milliseconds>(until - now).count();
+    poll(events, 3, static_cast<int>(std::clamp<std::int64_t>(patience, 0, 1000)));
+    if ((events[2].revents & POLLIN) != 0) welcome();
+    if ((events[1].revents & POLLIN) != 0) take_signals();
+    if ((events[0].revents & POLLIN) != 0) has_ended_ = true;
+    if (has_ended_) return;
+    if (Clock::now() >= next_tend_) tend();
+    if (Clock::now() >= next_profile_) profile_on_time();
+  }
+
+  // The program calls: at its start, or again after it has executed another one in its place.
+  void welcome() {
+    const Rendezvous::Wanted wanted{child_.pid(), preflight_.is_script};
+    const RegionSettings settings{options_.sample_interval, options_.max_depth, options_.seed, best_clock()};
+    auto guest = rendezvous_.accept(wanted, settings);
+    if (!guest) return;
+    if (!guest->error.empty()) return say("warning: the program runs unwatched: " + guest->error);
+    const ProcessFacts& facts = guest->facts;
+    if (session_ && !options_.quiet)
+      say(fmt::format("the process now runs {}: its heap begins anew", facts.executable.path));
+    if (session_) session_->finish();
+    std::vector<std::string> notes = preflight_.warnings;
+    if (!guest->can_unwind_all)
+      notes.emplace_back("libunwind was not found in the target: a few unusual stacks end early");
+    if (!symbols_) symbols_ = std::make_unique<SymbolService>(SymbolizerOptions{facts.root, {}});
+    session_ = std::make_unique<Session>(std::move(guest->region), facts, std::move(notes));
+    first_.reset();
+  }
+
+  // A signal from the terminal has reached the program too; one that was sent to us alone is passed on.
+  void take_signals() {
+    while (const auto info = signals_.next()) {
+      const int number = static_cast<int>(info->ssi_signo);
+      if (number == SIGUSR1)
+        write_profile();
+      else if (info->ssi_code <= 0)
+        kill(child_.pid(), number);
+    }
+  }
+
+  void tend() {
+    next_tend_ = Clock::now() + kTendEvery;
+    if (session_) session_->tend(*symbols_);
+    if (!session_ && !warned_of_silence_ && Clock::now() - started_ > kExpectHelloWithin) {
+      warned_of_silence_ = true;
+      say("warning: the program has not called back: it may have dropped LD_PRELOAD from its environment (env -i, "
+          "sudo)");
+    }
+  }
+
+  void profile_on_time() {
+    write_profile();
+    next_profile_ += options_.interval;
+    if (next_profile_ < Clock::now()) next_profile_ = Clock::now() + options_.interval;
+  }
+
+  SymbolLookup lookup() {
+    return {[this](const Module& module, std::uint64_t address) -> const std::vector<Frame>& {
+              return symbols_->frames(module, address);
+            },
+            [this](const Module& module) { return symbols_->source(module); }};
+  }
+
+  void write_profile() {
+    if (!session_) return say("nothing to profile yet: the program has not called back");
+    HeapSnapshot snapshot = session_->snapshot();
+    const auto written = folder_.write("heap", gzip(build_heap_profile(snapshot, lookup(), HeapProfileKind::kHeap)));
+    if (!written.error.empty()) say(written.error);
+    if (!written.path.empty()) {
+      if (!first_) first_profile_ = written.path;
+      last_profile_ = written.path;
+    }
+    if (!first_) first_ = snapshot;
+    const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
+    if (!options_.quiet)
+      say(snapshot_line(*first_, snapshot, seconds, written.path.empty() ? "not written" : written.path));
+    last_ = std::move(snapshot);
+  }
+
+  void conclude() {
+    if (!session_) {
+      say("the program ended without having been watched: it never called back");
+      return;
+    }
+    session_->finish();
+    write_profile();
+    if (!options_.quiet)
+      fmt::print(stderr, "{}", final_report(*first_, *last_, lookup(), first_profile_, last_profile_));
+  }
+
+  const RunOptions& options_;
+  Signals signals_;  // first: threads inherit the mask
+  Preflight preflight_;
+  Rendezvous rendezvous_;
+  Child child_;
+  ProfileFolder folder_;
+  std::unique_ptr<SymbolService> symbols_;
+  std::unique_ptr<Session> session_;
+  std::optional<HeapSnapshot> first_, last_;
+  std::string first_profile_, last_profile_;
+  Clock::time_point started_, next_profile_, next_tend_;
+  bool has_ended_ = false;
+  bool warned_of_silence_ = false;
+};
+
+}  // namespace
+
+int run(const RunOptions& options) {
+  return Run(options).go();
+}
+
+}  // namespace leakwatch

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header. Stacks and modules are read here, on the caller's thread, out of memory that only grows; the drain
+// thread only counts.
+
+#include "cli/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+namespace leakwatch {
+
+namespace {
+
+std::string end_sentence(const shared::Header& header) {
+  const char* why = "";
+  switch (static_cast<shared::End>(header.ended.load(std::memory_order_acquire))) {
+    case shared::End::kRunning:
+      return {};
+    case shared::End::kReaderStale:
+      why = "leakwatch did not run for too long";
+      break;
+    case shared::End::kReaderSlow:
+      why = "leakwatch could not keep up";
+      break;
+    case shared::End::kReaderLeft:
+      why = "leakwatch left";
+      break;
+    default:
+      why = "of an unknown cause";
+      break;
+  }
+  const std::uint64_t now_ns = monotonic_ns(), ended_ns = header.ended_ns.load(std::memory_order_relaxed);
+  const double seconds = now_ns > ended_ns ? static_cast<double>(now_ns - ended_ns) / 1e9 : 0;
+  return fmt::format("recording ended {:.0f} s before this profile, because {}", seconds, why);
+}
+
+}  // namespace
+
+Session::Session(std::unique_ptr<SharedRegion> region, ProcessFacts facts, std::vector<std::string> notes)
+    : facts_(std::move(facts)),
+      notes_(std::move(notes)),
+      region_(std::move(region)),
+      modules_(facts_.executable, facts_.folder),
+      drain_(*region_) {}
+
+void Session::finish() {
+  drain_.finish();
+}
+
+HeapSnapshot Session::snapshot() {
+  HeapSnapshot snapshot;
+  const Drain::State state = drain_.state();
+  snapshot.time_ns =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  learn_modules();
+  snapshot.sample_interval = region_->settings().sample_interval;
+  if (const std::uint64_t resident = resident_bytes(facts_.pid); resident != 0) resident_bytes_ = resident;
+  snapshot.resident_bytes = resident_bytes_;
+  snapshot.command = facts_.command;
+  snapshot.blindness = blindness(state);
+  std::unordered_map<std::uint32_t, std::uint32_t> index;
+  for (const HeapState::Site& site : state.sites) {
+    const auto [place, is_new] = index.try_emplace(site.stack, static_cast<std::uint32_t>(snapshot.stacks.size()));
+    if (is_new) snapshot.stacks.push_back(trace_of(site.stack));
+    snapshot.samples.push_back({place->second, site.size_class, site.counters});
+  }
+  snapshot.modules = modules_.modules();
+  return snapshot;
+}
+
+void Session::learn_modules() {
+  for (const RawModule& module : region_->modules(modules_position_)) modules_.add(module);
+}
+
+// A stack that cannot be read (its memory was overwritten) is an empty one. One with an address outside every module is
+// looked at again: the announcement of the module may have been on its way.
+const StackTrace& Session::trace_of(std::uint32_t stack) {
+  const auto [place, is_new] = traces_.try_emplace(stack);
+  const auto is_unknown = [](const CodeAddress& at) { return at.module == CodeAddress::kNoModule; };
+  if (is_new || std::any_of(place->second.begin(), place->second.end(), is_unknown)) {
+    if (const auto raw = region_->stack(stack)) place->second = modules_.locate(*raw);
+  }
+  return place->second;
+}
+
+Blindness Session::blindness(const Drain::State& state) const {
+  const shared::Header& header = region_->header();
+  Blindness blindness;
+  blindness.lost_allocations = header.lost_allocations.load(std::memory_order_relaxed);
+  blindness.lost_frees = header.lost_frees.load(std::memory_order_relaxed) + state.implied_frees;
+  blindness.unknown_frees = state.unknown_frees;
+  blindness.stacks_refused = header.stacks_refused.load(std::memory_order_relaxed);
+  blindness.bad_records = state.bad_records;
+  blindness.ended = end_sentence(header);
+  blindness.notes = notes_;
+  return blindness;
+}
+
+void Session::tend(SymbolService& symbols) {
+  if (const std::uint64_t resident = resident_bytes(facts_.pid); resident != 0) resident_bytes_ = resident;
+  const Drain::State state = drain_.state();
+  learn_modules();
+  prefetch_symbols(symbols, state.sites);
+  take_back_rings();
+}
+
+void Session::prefetch_symbols(SymbolService& symbols, const std::vector<HeapState::Site>& sites) {
+  std::map<std::uint32_t, std::vector<std::uint64_t>> wanted;  // by module
+  for (; prefetched_sites_ < sites.size(); ++prefetched_sites_) {
+    for (const CodeAddress& at : trace_of(sites[prefetched_sites_].stack)) {
+      if (at.module < modules_.modules().size())
+        wanted[at.module].push_back(at.address - modules_.modules()[at.module].bias);
+    }
+  }
+  for (const auto& [module, addresses] : wanted) symbols.prefetch(modules_.modules()[module], addresses);
+}
+
+// Threads give their ring back when they end; those made without libc cannot.
+void Session::take_back_rings() {
+  for (std::uint32_t i = 1; i < region_->rings_used(); ++i) {
+    std::uint32_t owner = region_->ring(i).owner.load(std::memory_order_acquire);
+    if (owner != 0 && !thread_exists(facts_.pid, owner))
+      region_->ring(i).owner.compare_exchange_strong(owner, 0, std::memory_order_acq_rel);
+  }
+}
+
+}  // namespace leakwatch

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One watched process from the moment it has the shared memory: draining, modules, stacks; and the snapshots of it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "cli/drain.h"
+#include "cli/module_map.h"
+#include "cli/process.h"
+#include "cli/shared_region.h"
+#include "cli/snapshot.h"
+#include "symbolize/symbol_service.h"
+
+namespace leakwatch {
+
+class Session {
+ public:
+  // `notes`: whole sentences for the profiles, about what cannot be seen.
+  Session(std::unique_ptr<SharedRegion> region, ProcessFacts facts, std::vector<std::string> notes);
+
+  HeapSnapshot snapshot();
+
+  // The process has ended (or became another program): what it had published is all there will be.
+  void finish();
+
+  // To be called every second or so: starts symbol lookups for new stacks, takes rings back from threads that vanished,
+  // and remembers the resident size for when the process is gone.
+  void tend(SymbolService& symbols);
+
+  pid_t pid() const { return facts_.pid; }
+  std::uint64_t sample_interval() const { return region_->settings().sample_interval; }
+
+ private:
+  void learn_modules();
+  const StackTrace& trace_of(std::uint32_t stack);
+  Blindness blindness(const Drain::State& state) const;
+  void prefetch_symbols(SymbolService& symbols, const std::vector<HeapState::Site>& sites);
+  void take_back_rings();
+
+  const ProcessFacts facts_;
+  const std::vector<std::string> notes_;
+  std::unique_ptr<SharedRegion> region_;
+  ModuleMap modules_;
+  std::uint64_t modules_position_ = 0;
+  std::unordered_map<std::uint32_t, StackTrace> traces_;  // by offset in the stack area: stacks never change
+  std::size_t prefetched_sites_ = 0;
+  std::uint64_t resident_bytes_ = 0;
+  Drain drain_;  // last: its thread uses the region
+};
+
+}  // namespace leakwatch

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The few questions about a snapshot that more than one reader of it asks: its sum, and what to call an address that
+// stands in no file. Profiles and reports must use the same words, or a reader cannot go from one to the other. Nothing
+// here looks anything up.
+#include "cli/snapshot.h"
+
+#include <fmt/format.h>
+
+#include "proto/shared_memory.h"
+
+namespace leakwatch {
+
+HeapCounters total(const HeapSnapshot& snapshot) {
+  HeapCounters sum;
+  for (const HeapSample& sample : snapshot.samples) sum += sample.counters;
+  return sum;
+}
+
+std::string_view name_without_module(const CodeAddress& address) {
+  if (address.module != CodeAddress::kMarkFrame) return "[unknown code]";
+  if (address.address == static_cast<std::uint64_t>(shared::Mark::kTruncated)) return "[leakwatch: deeper frames cut]";
+  return "[leakwatch: unknown caller]";
+}
+
+std::string name_by_offset(const Module& module, std::uint64_t address) {
+  return fmt::format("{}+{:#x}", module.path.substr(module.path.rfind('/') + 1), address);
+}
+
+}  // namespace leakwatch

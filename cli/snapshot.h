@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a session knew at one moment: plain values, copied out of the state so that everything after this point works
+// while draining goes on. Nothing here knows how it was gathered or what it will be written as.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "symbolize/module.h"
+
+namespace leakwatch {
+
+// Cumulative and live estimates of one site; exact when sampling is off. Bytes are those that the program asked for.
+struct HeapCounters {
+  std::int64_t alloc_objects = 0;
+  std::int64_t alloc_space = 0;
+  std::int64_t inuse_objects = 0;
+  std::int64_t inuse_space = 0;
+
+  HeapCounters& operator+=(const HeapCounters& other) {
+    alloc_objects += other.alloc_objects;
+    alloc_space += other.alloc_space;
+    inuse_objects += other.inuse_objects;
+    inuse_space += other.inuse_space;
+    return *this;
+  }
+  friend bool operator==(const HeapCounters&, const HeapCounters&) = default;
+};
+
+// One address of a stack. `address` is the run-time address of the call (one less than the return address) or of the
+// interrupted instruction. `module` indexes Snapshot::modules; kNoModule for code outside every file (JIT), and
+// kMarkFrame for a frame that we put in ourselves, where `address` is a shared::Mark.
+struct CodeAddress {
+  static constexpr std::uint32_t kNoModule = 0xffffffff;
+  static constexpr std::uint32_t kMarkFrame = 0xfffffffe;
+  std::uint64_t address = 0;
+  std::uint32_t module = kNoModule;
+  friend bool operator==(const CodeAddress&, const CodeAddress&) = default;
+};
+
+using StackTrace = std::vector<CodeAddress>;  // leaf first
+
+struct HeapSample {
+  std::uint32_t stack = 0;       // indexes Snapshot::stacks
+  std::uint64_t size_class = 0;  // upper bound of the class in bytes: the label `bytes`
+  HeapCounters counters;
+};
+
+// What the profile does not show. Each becomes a comment when it is not zero or empty.
+struct Blindness {
+  std::uint64_t lost_allocations = 0;  // happened under pressure, not recorded
+  std::uint64_t lost_frees = 0;
+  std::uint64_t unknown_frees = 0;   // of blocks older than the session or of lost allocations
+  std::uint64_t stacks_refused = 0;  // events whose stack did not fit the table
+  std::uint64_t bad_records = 0;     // refused because they made no sense
+  std::string ended;                 // why and when recording stopped before the program did
+  std::vector<std::string> notes;    // from before the start: allocators linked in, and the like
+};
+
+struct HeapSnapshot {
+  std::int64_t time_ns = 0;           // CLOCK_REALTIME
+  std::uint64_t sample_interval = 1;  // mean bytes between samples, 1 when exact
+  std::uint64_t resident_bytes = 0;   // the target's RSS, 0 when it is gone
+  std::vector<Module> modules;        // [0] is the main executable
+  std::vector<StackTrace> stacks;
+  std::vector<HeapSample> samples;
+  Blindness blindness;
+  std::string command;  // the program's command line, for people
+};
+
+// Sum over all samples.
+HeapCounters total(const HeapSnapshot& snapshot);
+
+// What a reader is shown where there is no function to name. A stack without any frame is one that the full table
+// refused.
+inline constexpr std::string_view kStackNotRecorded = "[leakwatch: stack not recorded]";
+
+// The name of an address whose `module` is kNoModule or kMarkFrame.
+std::string_view name_without_module(const CodeAddress& address);
+
+// "libfoo.so+0x1a2b": a place in a file of which nothing better is known. `address` is in the file's own address space.
+std::string name_by_offset(const Module& module, std::uint64_t address);
+
+}  // namespace leakwatch
