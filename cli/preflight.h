@@ -4,6 +4,9 @@
 // not be seen.
 #pragma once
 
+#include <sys/socket.h>
+#include <sys/stat.h>
+
 #include <string>
 #include <vector>
 
@@ -22,5 +25,10 @@ struct Preflight {
 // `command` is argv[0] of the program. Throws Error (status 127: not found, 126: all else) with a message that says why
 // it cannot be watched and what would work.
 Preflight inspect_command(const std::string& command);
+
+// Why the kernel would start `file` in secure mode, in which the dynamic loader ignores preloads, for a process with these
+// real and effective ids; empty if it would not.
+std::string privileges_gained(const struct stat& file, bool has_capabilities, const ucred& real,
+                              const ucred& effective);
 
 }  // namespace leakwatch
