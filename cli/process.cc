@@ -86,7 +86,7 @@ std::string foreign_root(pid_t pid) {
 }
 
 ProcessFacts read_process_facts(pid_t pid) {
-  return {pid, command_line(pid), working_folder(pid), foreign_root(pid), main_executable(pid)};
+  return {pid, command_line(pid), working_folder(pid), foreign_root(pid), true, main_executable(pid)};
 }
 
 }  // namespace leakwatch

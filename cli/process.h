@@ -25,8 +25,9 @@ std::string foreign_root(pid_t pid);
 struct ProcessFacts {
   pid_t pid = 0;
   std::string command;
-  std::string folder;  // working folder
-  std::string root;    // foreign_root
+  std::string folder;                // working folder
+  std::string root;                  // foreign_root
+  bool shares_pid_namespace = true;  // its thread ids mean the same to us
   Module executable;
 };
 ProcessFacts read_process_facts(pid_t pid);

@@ -22,8 +22,8 @@
 #include "cli/preflight.h"
 #include "cli/preload_object.h"
 #include "cli/process.h"
-#include "cli/profile.h"
 #include "cli/profile_folder.h"
+#include "cli/profile_writer.h"
 #include "cli/rendezvous.h"
 #include "cli/report.h"
 #include "cli/session.h"
@@ -78,20 +78,30 @@ class Run {
       : options_(options),
         preflight_(inspect_command(options.command[0])),
         child_(plan(), signals_.before()),
-        folder_(folder_path()) {}
+        writer_(ProfileFolder(folder_path()), options.quiet) {}
 
   int go() {
     announce();
     child_.start();
     started_ = next_profile_ = next_tend_ = Clock::now();
     next_profile_ += options_.interval;
-    while (!has_ended_) wait_for_something();
+    while (!has_ended_) without_harm([this] { wait_for_something(); });
     const int status = child_.wait();
-    conclude();
+    without_harm([this] { conclude(); });
     return status;
   }
 
  private:
+  // The program runs: what fails from here on costs a profile, not the watch.
+  template <class Step>
+  void without_harm(Step step) {
+    try {
+      step();
+    } catch (const std::exception& error) {
+      say(error.what());
+    }
+  }
+
   LaunchPlan plan() {
     return {preflight_.command, options_.command, preload_object(preflight_.own_operators), rendezvous_.path()};
   }
@@ -109,7 +119,7 @@ class Run {
             ? "every allocation"
             : fmt::format("one sample per {}", format_bytes(static_cast<std::int64_t>(options_.sample_interval)));
     say(fmt::format("watching {} (pid {}), {}; profiles every {} in {}", options_.command[0], child_.pid(), how,
-                    format_interval(), folder_.path()));
+                    format_interval(), writer_.folder()));
   }
 
   std::string format_interval() const {
@@ -146,9 +156,9 @@ class Run {
     std::vector<std::string> notes = preflight_.warnings;
     if (!guest->can_unwind_all)
       notes.emplace_back("libunwind was not found in the target: a few unusual stacks end early");
-    if (!symbols_) symbols_ = std::make_unique<SymbolService>(SymbolizerOptions{facts.root, {}});
+    if (!symbols_) symbols_ = std::make_shared<SymbolService>(SymbolizerOptions{facts.root, {}});
     session_ = std::make_unique<Session>(std::move(guest->region), facts, std::move(notes));
-    first_.reset();
+    writer_.begin_anew();
   }
 
   // A signal from the terminal has reached the program too; one that was sent to us alone is passed on.
@@ -173,43 +183,21 @@ class Run {
   }
 
   void profile_on_time() {
+    next_profile_ = std::max(next_profile_ + options_.interval, Clock::now());
     write_profile();
-    next_profile_ += options_.interval;
-    if (next_profile_ < Clock::now()) next_profile_ = Clock::now() + options_.interval;
-  }
-
-  SymbolLookup lookup() {
-    return {[this](const Module& module, std::uint64_t address) -> const std::vector<Frame>& {
-              return symbols_->frames(module, address);
-            },
-            [this](const Module& module) { return symbols_->source(module); }};
   }
 
   void write_profile() {
     if (!session_) return say("nothing to profile yet: the program has not called back");
-    HeapSnapshot snapshot = session_->snapshot();
-    const auto written = folder_.write("heap", gzip(build_heap_profile(snapshot, lookup(), HeapProfileKind::kHeap)));
-    if (!written.error.empty()) say(written.error);
-    if (!written.path.empty()) {
-      if (!first_) first_profile_ = written.path;
-      last_profile_ = written.path;
-    }
-    if (!first_) first_ = snapshot;
-    const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
-    if (!options_.quiet)
-      say(snapshot_line(*first_, snapshot, seconds, written.path.empty() ? "not written" : written.path));
-    last_ = std::move(snapshot);
+    writer_.write(session_->snapshot(), symbols_, Clock::now() - started_);
   }
 
   void conclude() {
-    if (!session_) {
-      say("the program ended without having been watched: it never called back");
-      return;
-    }
+    if (!session_) return say("the program ended without having been watched: it never called back");
     session_->finish();
     write_profile();
-    if (!options_.quiet)
-      fmt::print(stderr, "{}", final_report(*first_, *last_, lookup(), first_profile_, last_profile_));
+    const std::string report = writer_.finish();
+    if (!options_.quiet) fmt::print(stderr, "{}", report);
   }
 
   const RunOptions& options_;
@@ -217,11 +205,9 @@ class Run {
   Preflight preflight_;
   Rendezvous rendezvous_;
   Child child_;
-  ProfileFolder folder_;
-  std::unique_ptr<SymbolService> symbols_;
+  ProfileWriter writer_;
+  std::shared_ptr<SymbolService> symbols_;
   std::unique_ptr<Session> session_;
-  std::optional<HeapSnapshot> first_, last_;
-  std::string first_profile_, last_profile_;
   Clock::time_point started_, next_profile_, next_tend_;
   bool has_ended_ = false;
   bool warned_of_silence_ = false;

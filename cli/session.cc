@@ -119,8 +119,10 @@ void Session::prefetch_symbols(SymbolService& symbols, const std::vector<HeapSta
   for (const auto& [module, addresses] : wanted) symbols.prefetch(modules_.modules()[module], addresses);
 }
 
-// Threads give their ring back when they end; those made without libc cannot.
+// Threads give their ring back when they end; those made without libc cannot. A ring must never have two writers, so
+// this is only done where a thread id that we cannot find belongs to nobody.
 void Session::take_back_rings() {
+  if (!facts_.shares_pid_namespace || resident_bytes(facts_.pid) == 0) return;
   for (std::uint32_t i = 1; i < region_->rings_used(); ++i) {
     std::uint32_t owner = region_->ring(i).owner.load(std::memory_order_acquire);
     if (owner != 0 && !thread_exists(facts_.pid, owner))

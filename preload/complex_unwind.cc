@@ -148,7 +148,10 @@ void walk(Request* request) {
     }
     if (interrupted) request->extent = stack_around(*request->session, sp);
     interrupted = libunwind.is_signal_frame(&cursor) > 0;
-    if (interrupted) request->extent.high = sp + 4096;  // the kernel wrote a whole ucontext there
+    if (interrupted) {
+      if (request->depth > 0) request->addresses[request->depth - 1] |= shared::kInterruptedFrame;
+      request->extent.high = sp + 4096;  // the kernel wrote a whole ucontext there
+    }
     const int step = libunwind.step(&cursor);
     if (step == 0) return;
     if (step < 0) return finish(*request, shared::Mark::kUnknownCaller);

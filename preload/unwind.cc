@@ -88,6 +88,7 @@ class Walk {
   // The kernel wrote the whole ucontext, so all of it is there whatever stack this is.
   bool leave_signal_frame() {
     if ((at_.sp & 7) != 0) return false;
+    addresses_[depth - 1] |= shared::kInterruptedFrame;  // a handler returns to the trampoline's first instruction
     const auto* context = reinterpret_cast<const ucontext_t*>(at_.sp);
     const auto& registers = context->uc_mcontext.gregs;
     at_ = {static_cast<std::uint64_t>(registers[REG_RIP]), static_cast<std::uint64_t>(registers[REG_RSP]),

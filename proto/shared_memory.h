@@ -95,8 +95,9 @@ inline constexpr std::uint32_t kStackHeaderWords = 2;
 inline constexpr std::uint32_t kMaxDepth = 1024;
 inline constexpr std::uint64_t kNoStack = 0;
 
-// The addresses of a stack are return addresses, except those whose lowest 63 bits are an instruction that was about to
-// run (a frame that a signal interrupted): bit 63 is set on these, as no user address has it. Small numbers are marks.
+// The addresses of a stack are return addresses, except those of instructions that were about to run: in a frame that a
+// signal interrupted, and in the trampoline that a handler returns to. Bit 63 is set on these, as no user address has it.
+// Small numbers are marks.
 inline constexpr std::uint64_t kInterruptedFrame = std::uint64_t{1} << 63;
 enum class Mark : std::uint64_t {
   kTruncated = 1,      // deeper than the session's max_depth
