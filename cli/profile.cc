@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From a snapshot to pprof's bytes. Two rules shape everything here.
+// From samples and stacks to pprof's bytes. Two rules shape everything here.
 //
-// Equal states give equal bytes. So whatever comes in an order of somebody's making (samples, stacks, modules) is
+// Equal contents give equal bytes. So whatever comes in an order of somebody's making (samples, stacks, modules) is
 // sorted by its contents first, and ids and texts are given out while walking the sorted tables.
 //
 // Two runs of one program merge exactly. pprof recognises a location by its mapping, its distance from the mapping's
@@ -32,7 +32,6 @@
 #include <utility>
 
 #include "cli/error.h"
-#include "cli/report.h"
 #include "proto/profile.pb.h"
 #include "proto/shared_memory.h"
 
@@ -90,8 +89,8 @@ std::uint64_t distance(const Segment& segment, std::uint64_t address) {
   return address < segment.limit ? 0 : address - segment.limit + 1;
 }
 
-bool is_zero(const HeapCounters& counters) {
-  return counters == HeapCounters{};
+bool is_zero(const ProfileContent::Values& values) {
+  return values == ProfileContent::Values{};
 }
 
 class StringTable {
@@ -196,15 +195,15 @@ class ModuleTable {
 
 class ProfileBuilder {
  public:
-  ProfileBuilder(const HeapSnapshot& snapshot, const SymbolLookup& symbols)
-      : snapshot_(snapshot),
+  ProfileBuilder(const ProfileContent& content, const SymbolLookup& symbols)
+      : content_(content),
         symbols_(symbols),
         strings_(profile_),
         functions_(profile_, strings_),
-        modules_(snapshot.modules) {}
+        modules_(content.modules) {}
 
-  std::string build(HeapProfileKind kind) {
-    add_header(kind);
+  std::string build() {
+    add_header();
     collect_addresses();
     add_mappings();
     add_locations();
@@ -214,48 +213,38 @@ class ProfileBuilder {
   }
 
  private:
-  // A sample on its way: locations and label are its key.
+  // A sample on its way: locations and labels are its key.
   struct Row {
     std::vector<std::uint64_t> locations;
-    std::int64_t size_class = 0;
-    HeapCounters counters;
-    bool same_key(const Row& other) const { return size_class == other.size_class && locations == other.locations; }
+    const ProfileContent::Sample* sample;
+    ProfileContent::Values values;
+    auto key() const { return std::tie(locations, sample->number, sample->text); }
   };
 
-  void add_header(HeapProfileKind kind) {
-    add_sample_type("alloc_objects", "count");
-    add_sample_type("alloc_space", "bytes");
-    add_sample_type("inuse_objects", "count");
-    add_sample_type("inuse_space", "bytes");
-    profile_.mutable_period_type()->set_type(strings_.id("space"));
-    profile_.mutable_period_type()->set_unit(strings_.id("bytes"));
-    profile_.set_period(clamped(snapshot_.sample_interval));
-    profile_.set_time_nanos(snapshot_.time_ns);
-    // Readers show the last column of a heap profile by themselves.
-    if (kind == HeapProfileKind::kAllocs) profile_.set_default_sample_type(strings_.id("alloc_space"));
+  void add_header() {
+    for (const ProfileContent::Type& type : content_.types) set_type(*profile_.add_sample_type(), type);
+    set_type(*profile_.mutable_period_type(), content_.period_type);
+    profile_.set_period(content_.period);
+    profile_.set_time_nanos(content_.time_ns);
+    profile_.set_duration_nanos(content_.duration_ns);
+    if (!content_.default_type.empty()) profile_.set_default_sample_type(strings_.id(content_.default_type));
   }
 
-  void add_sample_type(std::string_view type, std::string_view unit) {
-    pb::ValueType& value_type = *profile_.add_sample_type();
-    value_type.set_type(strings_.id(type));
-    value_type.set_unit(strings_.id(unit));
-  }
-
-  static std::int64_t clamped(std::uint64_t number) {
-    constexpr auto kLargest = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-    return static_cast<std::int64_t>(std::min(number, kLargest));
+  void set_type(pb::ValueType& value_type, const ProfileContent::Type& type) {
+    value_type.set_type(strings_.id(type.name));
+    value_type.set_unit(strings_.id(type.unit));
   }
 
   // Addresses of the samples that will be written, in the order of their locations.
   void collect_addresses() {
-    std::vector<bool> is_used(snapshot_.stacks.size());
-    for (const HeapSample& sample : snapshot_.samples) {
-      if (!is_zero(sample.counters)) is_used.at(sample.stack) = true;
+    std::vector<bool> is_used(content_.stacks.size());
+    for (const ProfileContent::Sample& sample : content_.samples) {
+      if (!is_zero(sample.values)) is_used.at(sample.stack) = true;
     }
     for (std::size_t i = 0; i < is_used.size(); ++i) {
       if (!is_used[i]) continue;
-      for (const CodeAddress& address : snapshot_.stacks[i]) addresses_.push_back(modules_.translate(address));
-      if (snapshot_.stacks[i].empty()) addresses_.push_back(kNoStackFrame);
+      for (const CodeAddress& address : content_.stacks[i]) addresses_.push_back(modules_.translate(address));
+      if (content_.stacks[i].empty()) addresses_.push_back(kNoStackFrame);
     }
     std::sort(addresses_.begin(), addresses_.end(), precedes);
     addresses_.erase(std::unique(addresses_.begin(), addresses_.end()), addresses_.end());
@@ -349,20 +338,20 @@ class ProfileBuilder {
     std::vector<Row> rows = sorted_rows();
     for (std::size_t i = 0; i < rows.size();) {
       Row& row = rows[i];
-      for (++i; i < rows.size() && rows[i].same_key(row); ++i) row.counters += rows[i].counters;
+      for (++i; i < rows.size() && rows[i].key() == row.key(); ++i) {
+        for (std::size_t k = 0; k < row.values.size(); ++k) row.values[k] += rows[i].values[k];
+      }
       add_sample(row);
     }
   }
 
   std::vector<Row> sorted_rows() const {
     std::vector<Row> rows;
-    for (const HeapSample& sample : snapshot_.samples) {
-      if (is_zero(sample.counters)) continue;
-      rows.push_back({location_ids(snapshot_.stacks[sample.stack]), clamped(sample.size_class), sample.counters});
+    for (const ProfileContent::Sample& sample : content_.samples) {
+      if (!is_zero(sample.values))
+        rows.push_back({location_ids(content_.stacks[sample.stack]), &sample, sample.values});
     }
-    std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
-      return std::tie(a.locations, a.size_class) < std::tie(b.locations, b.size_class);
-    });
+    std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.key() < b.key(); });
     return rows;
   }
 
@@ -382,28 +371,23 @@ class ProfileBuilder {
   void add_sample(const Row& row) {
     pb::Sample& sample = *profile_.add_sample();
     sample.mutable_location_id()->Add(row.locations.begin(), row.locations.end());
-    sample.add_value(row.counters.alloc_objects);
-    sample.add_value(row.counters.alloc_space);
-    sample.add_value(row.counters.inuse_objects);
-    sample.add_value(row.counters.inuse_space);
-    pb::Label& label = *sample.add_label();
-    label.set_key(strings_.id("bytes"));
-    label.set_num(row.size_class);
-    label.set_num_unit(strings_.id("bytes"));
+    for (std::size_t i = 0; i < content_.types.size(); ++i) sample.add_value(row.values[i]);
+    if (!content_.number_label.name.empty()) {
+      pb::Label& label = *sample.add_label();
+      label.set_key(strings_.id(content_.number_label.name));
+      label.set_num(row.sample->number);
+      label.set_num_unit(strings_.id(content_.number_label.unit));
+    }
+    if (!content_.text_label.empty() && !row.sample->text.empty()) {
+      pb::Label& label = *sample.add_label();
+      label.set_key(strings_.id(content_.text_label));
+      label.set_str(strings_.id(row.sample->text));
+    }
   }
 
   void add_comments() {
-    add_comment(fmt::format("command: {}", snapshot_.command));
-    add_comment(sampling_sentence(snapshot_.sample_interval));
-    add_comment(residency());
+    for (const std::string& sentence : content_.comments) add_comment(sentence);
     if (!without_symbols_.empty()) add_comment(fmt::format("No symbols in {}.", fmt::join(without_symbols_, ", ")));
-    for (const std::string& sentence : blindness_sentences(snapshot_.blindness)) add_comment(sentence);
-  }
-
-  std::string residency() const {
-    if (snapshot_.resident_bytes == 0) return "The process was gone when this was written.";
-    return fmt::format("{} of live heap are seen here; the process held {} of memory in all (RSS).",
-                       format_bytes(total(snapshot_).inuse_space), format_bytes(clamped(snapshot_.resident_bytes)));
   }
 
   void add_comment(std::string_view text) { profile_.add_comment(strings_.id(text)); }
@@ -420,7 +404,7 @@ class ProfileBuilder {
     return bytes;
   }
 
-  const HeapSnapshot& snapshot_;
+  const ProfileContent& content_;
   const SymbolLookup& symbols_;
   pb::Profile profile_;
   StringTable strings_;
@@ -433,8 +417,8 @@ class ProfileBuilder {
 
 }  // namespace
 
-std::string build_heap_profile(const HeapSnapshot& snapshot, const SymbolLookup& symbols, HeapProfileKind kind) {
-  return ProfileBuilder(snapshot, symbols).build(kind);
+std::string build_profile(const ProfileContent& content, const SymbolLookup& symbols) {
+  return ProfileBuilder(content, symbols).build();
 }
 
 std::string gzip(const std::string& bytes) {

@@ -8,6 +8,7 @@
 
 #include <cstdio>
 
+#include "cli/heap_profile.h"
 #include "cli/report.h"
 
 namespace leakwatch {

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header. The columns are those of Go's heap profile, in its order.
+
+#include "cli/heap_profile.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "cli/report.h"
+
+namespace leakwatch {
+
+namespace {
+
+std::int64_t clamped(std::uint64_t number) {
+  constexpr auto kLargest = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  return static_cast<std::int64_t>(std::min(number, kLargest));
+}
+
+std::string residency(const HeapSnapshot& snapshot) {
+  if (snapshot.resident_bytes == 0) return "The process was gone when this was written.";
+  return fmt::format("{} of live heap are seen here; the process held {} of memory in all (RSS).",
+                     format_bytes(total(snapshot).inuse_space), format_bytes(clamped(snapshot.resident_bytes)));
+}
+
+std::vector<std::string> comments(const HeapSnapshot& snapshot) {
+  std::vector<std::string> sentences = {fmt::format("command: {}", snapshot.command),
+                                        sampling_sentence(snapshot.sample_interval), residency(snapshot)};
+  for (std::string& sentence : blindness_sentences(snapshot.blindness)) sentences.push_back(std::move(sentence));
+  return sentences;
+}
+
+}  // namespace
+
+std::string build_heap_profile(const HeapSnapshot& snapshot, const SymbolLookup& symbols, HeapProfileKind kind) {
+  ProfileContent content{.types = {{"alloc_objects", "count"},
+                                   {"alloc_space", "bytes"},
+                                   {"inuse_objects", "count"},
+                                   {"inuse_space", "bytes"}},
+                         .period_type = {"space", "bytes"},
+                         .period = clamped(snapshot.sample_interval),
+                         // Readers show the last column of a heap profile by themselves.
+                         .default_type = kind == HeapProfileKind::kAllocs ? "alloc_space" : "",
+                         .number_label = {"bytes", "bytes"},
+                         .text_label = {},
+                         .time_ns = snapshot.time_ns,
+                         .duration_ns = 0,
+                         .modules = snapshot.modules,
+                         .stacks = snapshot.stacks,
+                         .samples = {},
+                         .comments = comments(snapshot)};
+  content.samples.reserve(snapshot.samples.size());
+  for (const HeapSample& sample : snapshot.samples) {
+    const HeapCounters& c = sample.counters;
+    content.samples.push_back({sample.stack,
+                               {c.alloc_objects, c.alloc_space, c.inuse_objects, c.inuse_space},
+                               clamped(sample.size_class),
+                               {}});
+  }
+  return build_profile(content, symbols);
+}
+
+}  // namespace leakwatch
