@@ -32,6 +32,7 @@ class BlockTable {
 
   // Takes the block out; its address is 0 when there was none.
   Block take(std::uint64_t address) {
+    if (address == 0) return {};  // it would find an empty place
     std::size_t at = home(address);
     while (places_[at].address != address) {
       if (places_[at].address == 0) return {};

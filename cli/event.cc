@@ -7,31 +7,15 @@
 
 namespace leakwatch {
 
-namespace {
-
-std::size_t words_of(shared::EventKind kind) {
-  switch (kind) {
-    case shared::EventKind::kAllocate:
-      return shared::kAllocateWords;
-    case shared::EventKind::kFree:
-    case shared::EventKind::kReallocFree:
-    case shared::EventKind::kReallocFailed:
-      return shared::kFreeWords;
-  }
-  return 0;
-}
-
-}  // namespace
-
 bool decode_events(std::span<const std::uint64_t> words, std::vector<Event>& events) {
   while (!words.empty()) {
     Event event;
     event.kind = static_cast<shared::EventKind>(words[0] >> shared::kKindShift);
     event.address = words[0] & shared::kAddressMask;
-    const std::size_t count = words_of(event.kind);
+    const std::size_t count = shared::words_of(event.kind);
     if (count == 0 || count > words.size()) return false;
     event.time = words[1];
-    if (event.kind == shared::EventKind::kAllocate) {
+    if (count == 4) {
       event.size = words[2];
       event.stack = static_cast<std::uint32_t>(words[3]);
     }

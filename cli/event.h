@@ -12,10 +12,10 @@
 namespace leakwatch {
 
 struct Event {
-  std::uint64_t address = 0;
-  std::uint64_t time = 0;   // ticks of the session's clock
-  std::uint64_t size = 0;   // kAllocate: bytes that the program asked for
-  std::uint32_t stack = 0;  // kAllocate: offset into the stack area in words
+  std::uint64_t address = 0;  // or token, or handle: see shared_memory.h
+  std::uint64_t time = 0;     // ticks of the session's clock
+  std::uint64_t size = 0;     // word 2: of kAllocate the bytes that the program asked for
+  std::uint32_t stack = 0;    // word 3: of kAllocate the offset into the stack area in words
   shared::EventKind kind = shared::EventKind::kFree;
   friend bool operator==(const Event&, const Event&) = default;
 };

@@ -52,6 +52,8 @@ void HeapState::apply(std::size_t ring, const Event& event) {
     case shared::EventKind::kReallocFailed:
       take_back(ring, event.address);
       break;
+    default:
+      break;  // threads: thread_ledger.h
   }
 }
 

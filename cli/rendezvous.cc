@@ -94,8 +94,7 @@ std::optional<Rendezvous::Guest> Rendezvous::accept(const Wanted& wanted, const 
     return std::nullopt;
   }
   welcome.answer = static_cast<std::uint32_t>(handshake::Answer::kWatch);
-  Guest guest{
-      std::make_unique<SharedRegion>(settings), read_process_facts(credentials.pid), hello.can_unwind_all != 0, {}};
+  Guest guest{std::make_unique<SharedRegion>(settings), read_process_facts(credentials.pid), {}};
   guest.facts.shares_pid_namespace = hello.pid == static_cast<std::uint32_t>(credentials.pid);
   handshake::Ready ready{};
   if (!send_welcome(caller.number(), welcome, guest.region->descriptor()) || !receive(caller.number(), ready))

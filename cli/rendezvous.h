@@ -35,8 +35,7 @@ class Rendezvous {
   struct Guest {
     std::unique_ptr<SharedRegion> region;  // mapped by the guest
     ProcessFacts facts;                    // read while the guest waited for our answer, so that it cannot be gone
-    bool can_unwind_all = false;
-    std::string error;  // why it stays unwatched after all, else empty
+    std::string error;                     // why it stays unwatched after all, else empty
   };
   // Answers one caller. Nothing when it was not the wanted one. Bounded in time, whatever the caller does.
   std::optional<Guest> accept(const Wanted& wanted, const RegionSettings& settings);

@@ -18,6 +18,7 @@
 #include <optional>
 
 #include "cli/error.h"
+#include "cli/group_signals.h"
 #include "cli/launch.h"
 #include "cli/preflight.h"
 #include "cli/preload_object.h"
@@ -153,21 +154,18 @@ class Run {
     if (session_ && !options_.quiet)
       say(fmt::format("the process now runs {}: its heap begins anew", facts.executable.path));
     if (session_) session_->finish();
-    std::vector<std::string> notes = preflight_.warnings;
-    if (!guest->can_unwind_all)
-      notes.emplace_back("libunwind was not found in the target: a few unusual stacks end early");
     if (!symbols_) symbols_ = std::make_shared<SymbolService>(SymbolizerOptions{facts.root, {}});
-    session_ = std::make_unique<Session>(std::move(guest->region), facts, std::move(notes));
+    session_ = std::make_unique<Session>(std::move(guest->region), facts, preflight_.warnings);
     writer_.begin_anew();
   }
 
-  // A signal from the terminal has reached the program too; one that was sent to us alone is passed on.
+  // A signal to the whole group, as from the terminal, has reached the program too; one to us alone is passed on.
   void take_signals() {
     while (const auto info = signals_.next()) {
       const int number = static_cast<int>(info->ssi_signo);
       if (number == SIGUSR1)
         write_profile();
-      else if (info->ssi_code <= 0)
+      else if (info->ssi_code <= 0 && !group_.reached_group(number))
         kill(child_.pid(), number);
     }
   }
@@ -202,6 +200,7 @@ class Run {
 
   const RunOptions& options_;
   Signals signals_;  // first: threads inherit the mask
+  GroupSignals group_;
   Preflight preflight_;
   Rendezvous rendezvous_;
   Child child_;

@@ -97,6 +97,8 @@ Blindness Session::blindness(const Drain::State& state) const {
   blindness.bad_records = state.bad_records;
   blindness.ended = end_sentence(header);
   blindness.notes = notes_;
+  if (header.has_libunwind.load(std::memory_order_relaxed) == 2)
+    blindness.notes.emplace_back("libunwind was not found in the target: a few unusual stacks end early");
   return blindness;
 }
 

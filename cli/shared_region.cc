@@ -34,10 +34,10 @@ struct RingShape {
   std::uint32_t count;
   std::uint64_t words;
 };
-constexpr RingShape kExactRings{1024, 32768};                  // 256 KiB each
+constexpr RingShape kExactRings{4096, 16384};                  // 128 KiB each
 constexpr RingShape kSampledRings{4096, 1024};                 // 8 KiB each
-constexpr std::uint64_t kStackWords = std::uint64_t{1} << 26;  // 512 MiB
-constexpr std::uint64_t kModuleBytes = std::uint64_t{8} << 20;
+constexpr std::uint64_t kStackWords = std::uint64_t{1} << 25;  // 256 MiB
+constexpr std::uint64_t kModuleBytes = std::uint64_t{2} << 20;
 
 std::uint64_t round_up(std::uint64_t bytes) {
   return (bytes + kPage - 1) / kPage * kPage;

@@ -197,15 +197,15 @@ bool find(void* library, const char* name, Function*& function) {
 
 }  // namespace
 
-void open_libunwind() {
-  if (address_space != nullptr) return;
+bool open_libunwind() {
+  if (address_space != nullptr) return true;
   void* library = open_library();
   if (library == nullptr || !find(library, "_Ux86_64_create_addr_space", libunwind.create_addr_space) ||
       !find(library, "_Ux86_64_init_remote", libunwind.init_remote) ||
       !find(library, "_Ux86_64_step", libunwind.step) || !find(library, "_Ux86_64_get_reg", libunwind.get_reg) ||
       !find(library, "_Ux86_64_is_signal_frame", libunwind.is_signal_frame) ||
       !find(library, "_Ux86_64_dwarf_search_unwind_table", libunwind.search_unwind_table))
-    return;
+    return false;
   // Longer than this version's: a later one reads more members, all of them optional.
   static union {
     unw_accessors_t accessors;
@@ -221,9 +221,6 @@ void open_libunwind() {
   table.accessors.get_proc_name = no_name;
   private_stack = static_cast<char*>(map_private(kStackBytes));
   if (private_stack != nullptr) address_space = libunwind.create_addr_space(&table.accessors, 0);
-}
-
-bool libunwind_is_open() {
   return address_space != nullptr;
 }
 

@@ -15,9 +15,8 @@ namespace leakwatch::preload {
 
 struct Session;
 
-// Opens the library; once, at the session's start, never from inside an allocation of the program.
-void open_libunwind();
-bool libunwind_is_open();
+// Opens the library, once, never from inside an allocation of the program. False when it is not to be had.
+bool open_libunwind();
 
 // As unwind(), for the caller of our own functions on this thread's stack. `done` addresses of the simple walk are
 // already there and are kept when libunwind cannot be used.

@@ -99,6 +99,14 @@ bool is_sane(const shared::Header& h, std::uint64_t bytes) {
          fits(h.stacks_offset, h.stacks_words * 8, bytes) && fits(h.modules_offset, h.modules_bytes, bytes);
 }
 
+// Rings' words and stacks are opened as they are used.
+bool open_fixed_areas(shared::Header* header) {
+  const char* base = reinterpret_cast<const char*>(header);
+  return open_pages(base + header->rings_offset, header->ring_count * sizeof(shared::Ring)) &&
+         open_pages(base + header->words_offset, header->ring_words * 8) &&
+         open_pages(base + header->modules_offset, header->modules_bytes);
+}
+
 shared::Header* map_memory(long descriptor) {
   struct stat status {};
   constexpr long kNeeded = F_SEAL_SHRINK | F_SEAL_GROW;
@@ -107,11 +115,13 @@ shared::Header* map_memory(long descriptor) {
   if ((system_call(SYS_fcntl, descriptor, F_GET_SEALS) & kNeeded) != kNeeded) return nullptr;
   const auto bytes = static_cast<std::uint64_t>(status.st_size);
   if (bytes < sizeof(shared::Header)) return nullptr;
-  const long address = system_call(SYS_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
-                                   MAP_SHARED | MAP_NORESERVE, descriptor, 0);
+  const long address =
+      system_call(SYS_mmap, 0, static_cast<long>(bytes), PROT_NONE, MAP_SHARED | MAP_NORESERVE, descriptor, 0);
   if (is_error(address)) return nullptr;
+  leave_out_of_core_dumps(address, bytes);
   auto* header = reinterpret_cast<shared::Header*>(address);
-  if (is_sane(*header, bytes) && system_call(SYS_madvise, address, static_cast<long>(bytes), MADV_DONTFORK) == 0)
+  if (system_call(SYS_madvise, address, static_cast<long>(bytes), MADV_DONTFORK) == 0 &&
+      open_pages(header, sizeof *header) && is_sane(*header, bytes) && open_fixed_areas(header))
     return header;
   system_call(SYS_munmap, address, static_cast<long>(bytes));
   return nullptr;
@@ -119,13 +129,13 @@ shared::Header* map_memory(long descriptor) {
 
 }  // namespace
 
-Connection connect_to_leakwatch(const char* socket_path, bool can_unwind_all) {
+Connection connect_to_leakwatch(const char* socket_path) {
   Connection connection{};
   const std::uint64_t deadline = monotonic_ns() + handshake::kTimeoutNs;
   const Descriptor socket(system_call(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket.is_open() || !connect_socket(socket.number(), socket_path, deadline)) return connection;
   const handshake::Hello hello{handshake::kMagic, handshake::kVersion, shared::kVersion,
-                               static_cast<std::uint32_t>(system_call(SYS_getpid)), can_unwind_all};
+                               static_cast<std::uint32_t>(system_call(SYS_getpid)), 0};
   if (system_call(SYS_sendto, socket.number(), as_argument(&hello), sizeof hello, MSG_NOSIGNAL) != sizeof hello ||
       !wait_until(socket.number(), POLLIN, deadline))
     return connection;

@@ -14,6 +14,6 @@ struct Connection {
   shared::Header* memory;  // null when leakwatch does not want this process or anything failed
 };
 
-Connection connect_to_leakwatch(const char* socket_path, bool can_unwind_all);
+Connection connect_to_leakwatch(const char* socket_path);
 
 }  // namespace leakwatch::preload

@@ -5,6 +5,7 @@
 
 #include "preload/environment.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
 #include <sys/auxv.h>
@@ -20,6 +21,13 @@ namespace {
 
 constexpr char kPreload[] = "LD_PRELOAD";
 constexpr char kOurName[] = "libleakwatch";
+
+// libc's, or before libc is initialised (a program's preinit functions run then) the one that it will take.
+char** environment() {
+  if (environ != nullptr) return environ;
+  auto* argc = const_cast<long*>(static_cast<const long*>(initial_stack()));
+  return argc == nullptr ? nullptr : reinterpret_cast<char**>(argc + 1) + *argc + 1;
+}
 
 // The value of `variable` if it is called `name`, else null.
 char* value_of(char* variable, const char* name) {
@@ -58,14 +66,14 @@ void remove_ourselves(char* list) {
 }  // namespace
 
 const char* socket_from_environment() {
-  for (char** place = environ; place != nullptr && *place != nullptr; ++place) {
+  for (char** place = environment(); place != nullptr && *place != nullptr; ++place) {
     if (const char* value = value_of(*place, handshake::kSocketVariable)) return value;
   }
   return nullptr;
 }
 
 void forget_environment() {
-  for (char** place = environ; place != nullptr && *place != nullptr;) {
+  for (char** place = environment(); place != nullptr && *place != nullptr;) {
     char* list = value_of(*place, kPreload);
     if (list != nullptr) remove_ourselves(list);
     if ((list != nullptr && *list == 0) || value_of(*place, handshake::kSocketVariable) != nullptr)
@@ -75,8 +83,12 @@ void forget_environment() {
   }
 }
 
+const void* initial_stack() {
+  auto* const* end = static_cast<void* const*>(dlsym(RTLD_DEFAULT, "__libc_stack_end"));
+  return end == nullptr ? nullptr : *end;
+}
+
 bool may_start_from(std::uint64_t from) {
-  if (environ == nullptr) return false;
   // The loader's own program headers say how far its code reaches.
   const std::uint64_t loader = getauxval(AT_BASE);
   if (loader == 0 || from < loader) return true;

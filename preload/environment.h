@@ -14,8 +14,12 @@ const char* socket_from_environment();
 // Removes our object from LD_PRELOAD, and our own variable.
 void forget_environment();
 
-// Whether a session may be started in a call from `from`: libc must be initialised (it has an environment then), and
-// the caller must not be the dynamic loader, which is in the middle of something when it allocates.
+// Whether a session may be started in a call from `from`: not in one of the dynamic loader, which is in the middle of
+// something when it allocates.
 bool may_start_from(std::uint64_t from);
+
+// Where the kernel put argc, argv and the environment, one after the other; null when the loader does not say. The main
+// thread's stack ends there, with only strings above.
+const void* initial_stack();
 
 }  // namespace leakwatch::preload

@@ -21,6 +21,7 @@ using leakwatch::preload::free_is_recorded;
 using leakwatch::preload::freeing;
 using leakwatch::preload::next;
 using leakwatch::preload::next_ready;
+using leakwatch::preload::PassedOn;
 using leakwatch::preload::record_realloc_failure;
 using leakwatch::preload::record_realloc_free;
 
@@ -28,9 +29,17 @@ namespace {
 
 #define LEAKWATCH_HERE __builtin_frame_address(0)
 
+// What `call`, a next function, does with `block` was or will be recorded by us.
+template <class Call>
+[[gnu::always_inline]] inline auto pass_on(const void* block, Call call) {
+  const PassedOn scope(block);
+  return call();
+}
+
 [[gnu::always_inline]] inline void* resize(void* block, std::size_t size, const void* hook_frame) {
   if (block == nullptr) {
-    void* fresh = next_ready() ? next.realloc(nullptr, size) : bootstrap_arena.allocate(size);
+    void* fresh =
+        next_ready() ? pass_on(nullptr, [=] { return next.realloc(nullptr, size); }) : bootstrap_arena.allocate(size);
     allocated(fresh, size, hook_frame);
     return fresh;
   }
@@ -44,7 +53,7 @@ namespace {
   }
   if (!next_ready()) return nullptr;
   const bool recorded = free_is_recorded(block) && record_realloc_free(block);
-  void* resized = next.realloc(block, size);
+  void* resized = pass_on(block, [=] { return next.realloc(block, size); });
   // No bytes wanted and nothing returned: the block was freed.
   if (resized != nullptr)
     allocated(resized, size, hook_frame);
@@ -78,7 +87,7 @@ LEAKWATCH_EXPORT void* calloc(std::size_t count, std::size_t size) {
   const bool too_large = __builtin_mul_overflow(count, size, &bytes);
   if (!next_ready()) [[unlikely]]
     return too_large ? nullptr : bootstrap_arena.allocate(bytes);
-  void* block = next.calloc(count, size);
+  void* block = pass_on(nullptr, [=] { return next.calloc(count, size); });
   allocated(block, bytes, LEAKWATCH_HERE);
   return block;
 }
@@ -122,7 +131,7 @@ LEAKWATCH_EXPORT int posix_memalign(void** block, std::size_t alignment, std::si
     *block = bootstrap_arena.allocate(size, alignment);
     return *block == nullptr ? ENOMEM : 0;
   }
-  const int error = next.posix_memalign(block, alignment, size);
+  const int error = pass_on(nullptr, [=] { return next.posix_memalign(block, alignment, size); });
   if (error == 0) allocated(*block, size, LEAKWATCH_HERE);
   return error;
 }
@@ -130,7 +139,7 @@ LEAKWATCH_EXPORT int posix_memalign(void** block, std::size_t alignment, std::si
 LEAKWATCH_EXPORT void* aligned_alloc(std::size_t alignment, std::size_t size) {
   if (!next_ready()) [[unlikely]]
     return bootstrap_arena.allocate(size, alignment);
-  void* block = next.aligned_alloc(alignment, size);
+  void* block = pass_on(nullptr, [=] { return next.aligned_alloc(alignment, size); });
   allocated(block, size, LEAKWATCH_HERE);
   return block;
 }
@@ -138,7 +147,7 @@ LEAKWATCH_EXPORT void* aligned_alloc(std::size_t alignment, std::size_t size) {
 LEAKWATCH_EXPORT void* memalign(std::size_t alignment, std::size_t size) {
   if (!next_ready()) [[unlikely]]
     return bootstrap_arena.allocate(size, alignment);
-  void* block = next.memalign(alignment, size);
+  void* block = pass_on(nullptr, [=] { return next.memalign(alignment, size); });
   allocated(block, size, LEAKWATCH_HERE);
   return block;
 }
@@ -146,7 +155,7 @@ LEAKWATCH_EXPORT void* memalign(std::size_t alignment, std::size_t size) {
 LEAKWATCH_EXPORT void* valloc(std::size_t size) {
   if (!next_ready()) [[unlikely]]
     return bootstrap_arena.allocate(size, 4096);
-  void* block = next.valloc(size);
+  void* block = pass_on(nullptr, [=] { return next.valloc(size); });
   allocated(block, size, LEAKWATCH_HERE);
   return block;
 }
@@ -154,7 +163,7 @@ LEAKWATCH_EXPORT void* valloc(std::size_t size) {
 LEAKWATCH_EXPORT void* pvalloc(std::size_t size) {
   if (!next_ready()) [[unlikely]]
     return bootstrap_arena.allocate((size + 4095) & ~std::size_t{4095}, 4096);
-  void* block = next.pvalloc(size);
+  void* block = pass_on(nullptr, [=] { return next.pvalloc(size); });
   allocated(block, size, LEAKWATCH_HERE);
   return block;
 }

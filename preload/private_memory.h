@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include <sys/mman.h>
 
@@ -15,11 +16,37 @@ inline bool is_error(long address) {
   return address < 0 && address > -4096;
 }
 
+// A core dump has no use for our memory: most of it was never touched, and it would be written out all the same.
+inline void leave_out_of_core_dumps(long address, std::size_t bytes) {
+  system_call(SYS_madvise, address, static_cast<long>(bytes), MADV_DONTDUMP);
+}
+
+inline void* map_private(std::size_t bytes, int protection) {
+  const long address = system_call(SYS_mmap, 0, static_cast<long>(bytes), protection,
+                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (is_error(address)) return nullptr;
+  leave_out_of_core_dumps(address, bytes);
+  return reinterpret_cast<void*>(address);
+}
+
 // Null on failure.
 inline void* map_private(std::size_t bytes) {
-  const long address = system_call(SYS_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
-                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return is_error(address) ? nullptr : reinterpret_cast<void*>(address);
+  return map_private(bytes, PROT_READ | PROT_WRITE);
+}
+
+// Large areas are reserved without access and opened piece by piece, or a program that locks its memory (mlockall)
+// would get all of it.
+inline void* reserve_private(std::size_t bytes) {
+  return map_private(bytes, PROT_NONE);
+}
+
+// Makes [begin, begin + bytes) accessible, to whole pages; again if it was already. False when the kernel refuses.
+inline bool open_pages(const void* begin, std::size_t bytes) {
+  constexpr std::uintptr_t kPageMask = 4095;
+  const std::uintptr_t first = reinterpret_cast<std::uintptr_t>(begin) & ~kPageMask;
+  const std::uintptr_t end = (reinterpret_cast<std::uintptr_t>(begin) + bytes + kPageMask) & ~kPageMask;
+  return system_call(SYS_mprotect, static_cast<long>(first), static_cast<long>(end - first), PROT_READ | PROT_WRITE) ==
+         0;
 }
 
 }  // namespace leakwatch::preload

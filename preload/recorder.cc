@@ -5,57 +5,32 @@
 
 #include "preload/recorder.h"
 
-#include <cerrno>
-
 #include "preload/clock.h"
 #include "preload/ring_writer.h"
 #include "preload/sampler.h"
 #include "preload/unwind.h"
+#include "preload/watched_call.h"
 
 namespace leakwatch::preload {
-
-__thread ThreadState thread_state;
 
 namespace {
 
 constexpr std::int64_t kNever = std::int64_t{1} << 60;  // unwatched for good
 constexpr std::int64_t kLookAgain = 0;                  // not watched yet
 
-class ErrnoScope {
- public:
-  ErrnoScope() : saved_(errno) {}
-  ~ErrnoScope() { errno = saved_; }
-  ErrnoScope(const ErrnoScope&) = delete;
-  ErrnoScope& operator=(const ErrnoScope&) = delete;
-
- private:
-  int saved_;
-};
-
-// The thread's first event in this session. In exact mode the count-down stays at zero.
-void join_session(Session& session, ThreadState& thread) {
-  thread.session = session.id;
-  thread.ring = nullptr;
-  claim_ring(session, thread);
-  thread.random = session.seed ^ (std::uint64_t{thread.ring_index} << 32);
-  next_random(thread.random);
-  register_thread_end(session);
-}
-
-// Whether this allocation is a sample; sets the distance to the next one.
-bool take_sample(Session& session, ThreadState& thread, std::size_t size) {
-  if (session.exact) {
+// Whether this allocation is a sample; sets the distance to the next one. A thread that has just joined has not counted
+// this block yet.
+bool take_sample(const WatchedCall& call, std::size_t size) {
+  ThreadState& thread = call.thread();
+  if (call.session().exact) {
     thread.bytes_until_sample = 0;
-    if (thread.session != session.id) join_session(session, thread);
     return true;
   }
-  if (thread.session != session.id) {
-    join_session(session, thread);
-    thread.bytes_until_sample =
-        draw_distance(thread.random, session.sample_interval) - static_cast<std::int64_t>(size | (size == 0));
+  if (call.has_just_joined()) {
+    thread.bytes_until_sample -= static_cast<std::int64_t>(size | (size == 0));
     if (thread.bytes_until_sample > 0) return false;
   }
-  thread.bytes_until_sample = draw_distance(thread.random, session.sample_interval);
+  thread.bytes_until_sample = draw_distance(thread.random, call.session().sample_interval);
   return true;
 }
 
@@ -68,9 +43,10 @@ void lose_free(Session& session) {
 
 void write_allocation(Session& session, ThreadState& thread, void* block, std::size_t size, const void* hook_frame) {
   if (thread.ring == nullptr) return lose_allocation(session);  // no ring, so no room to take the stack in either
+  std::uint64_t* scratch = session.scratch_of(*thread.ring);
   const std::uint64_t epoch = session.modules.epoch();
-  const std::uint32_t depth = unwind(session, CallSite::of(hook_frame), thread.scratch, session.max_depth);
-  const std::uint64_t stack = session.stacks.find_or_add(thread.scratch, depth, epoch);
+  const std::uint32_t depth = unwind(session, CallSite::of(hook_frame), scratch, session.max_depth);
+  const std::uint64_t stack = session.stacks.find_or_add(scratch, depth, epoch);
   if (!session.exact && !session.sampled.insert(block, false)) return lose_allocation(session);
   const std::uint64_t words[shared::kAllocateWords] = {
       shared::event_word(shared::EventKind::kAllocate, reinterpret_cast<std::uintptr_t>(block)),
@@ -105,42 +81,38 @@ bool note_free(void* block, shared::EventKind kind) {
   if (session == nullptr || block == nullptr) return false;
   const ErrnoScope errno_scope;
   ThreadState& thread = thread_state;
-  if (thread.probe != ThreadState::Probe::kOff) return false;
+  if (thread.own_call != ThreadState::OwnCall::kNone) return false;
   const bool nested = thread.busy;
   thread.busy = true;
   const bool recorded = forget_sampled(*session, block, nested);
   if (recorded) {
-    if (!nested && thread.session != session->id) {
-      join_session(*session, thread);
-      thread.bytes_until_sample = session->exact ? 0 : draw_distance(thread.random, session->sample_interval);
-    }
+    if (!nested && thread.session != session->id) join_session(*session, thread);
     write_free(*session, thread, nested, block, kind);
   }
   thread.busy = nested;
   return recorded;
 }
 
+// Not recorded: the thread's ring may be in the middle of an event. In sampled mode the chance to have been a sample is
+// so small that counting it as lost would mislead.
+void record_nested_allocation(ThreadState& thread) {
+  if (thread.own_call != ThreadState::OwnCall::kNone) {
+    thread.own_call = ThreadState::OwnCall::kReached;
+    return;
+  }
+  if (Session* session = current_session(); session != nullptr && session->exact) lose_allocation(*session);
+}
+
 }  // namespace
 
 void record_allocation(void* block, std::size_t size, const void* hook_frame) {
-  ThreadState& thread = thread_state;
-  if (thread.busy) {
-    if (thread.probe != ThreadState::Probe::kOff) {
-      thread.probe = ThreadState::Probe::kReached;
-      return;
-    }
-    if (Session* session = current_session(); session != nullptr && session->exact) lose_allocation(*session);
+  const WatchedCall call(CallSite::of(hook_frame).pc);
+  if (call.is_nested()) return record_nested_allocation(call.thread());
+  if (!call.is_watched()) {
+    call.thread().bytes_until_sample = session_start_is_over() ? kNever : kLookAgain;
     return;
   }
-  const ErrnoScope errno_scope;
-  const BusyScope busy(thread);
-  start_session_once(CallSite::of(hook_frame).pc);
-  Session* session = current_session();
-  if (session == nullptr) {
-    thread.bytes_until_sample = session_start_is_over() ? kNever : kLookAgain;
-    return;
-  }
-  if (take_sample(*session, thread, size)) write_allocation(*session, thread, block, size, hook_frame);
+  if (take_sample(call, size)) write_allocation(call.session(), call.thread(), block, size, hook_frame);
 }
 
 void record_free(void* block) {

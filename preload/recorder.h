@@ -31,12 +31,34 @@ inline void allocated(void* block, std::size_t size, const void* hook_frame) {
     record_allocation(block, size, hook_frame);
 }
 
+// While the next function works on our behalf, what it calls of the exported functions is its own affair: some
+// allocators make calloc or realloc out of malloc and free. For a scope, the thread records no allocation, nor the free
+// of `block`. Not around calls that may throw.
+class PassedOn {
+ public:
+  explicit PassedOn(const void* block = nullptr) : bytes_until_sample_(state_.bytes_until_sample) {
+    state_.bytes_until_sample = kNoSample;
+    state_.passed_on = block;
+  }
+  ~PassedOn() {
+    state_.bytes_until_sample = bytes_until_sample_;
+    state_.passed_on = nullptr;
+  }
+  PassedOn(const PassedOn&) = delete;
+  PassedOn& operator=(const PassedOn&) = delete;
+
+ private:
+  static constexpr std::int64_t kNoSample = std::int64_t{1} << 60;
+  ThreadState& state_ = thread_state;
+  const std::int64_t bytes_until_sample_;
+};
+
 inline bool free_is_recorded(const void* block) {
   return free_filter.load(std::memory_order_relaxed)[filter_index(block)] != 0;
 }
 
 inline void freeing(void* block) {
-  if (free_is_recorded(block)) [[unlikely]]
+  if (free_is_recorded(block) && block != thread_state.passed_on) [[unlikely]]
     record_free(block);
 }
 

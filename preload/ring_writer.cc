@@ -5,6 +5,7 @@
 #include "preload/ring_writer.h"
 
 #include "preload/clock.h"
+#include "preload/private_memory.h"
 #include "preload/system.h"
 
 namespace leakwatch::preload {
@@ -66,14 +67,15 @@ bool wait_for_room(Session& session, const shared::Ring& ring, std::uint64_t end
   return room;
 }
 
-bool write(Session& session, shared::Ring& ring, std::uint64_t* base, std::uint64_t& room_until,
-           const std::uint64_t* words, std::uint32_t count, std::uint64_t wait_ns) {
+bool write(Session& session, shared::Ring& ring, std::uint64_t& room_until, const std::uint64_t* words,
+           std::uint32_t count, std::uint64_t wait_ns) {
   const std::uint64_t position = ring.write_position.load(std::memory_order_relaxed);
   const std::uint64_t end = position + count;
   if (static_cast<std::int64_t>(room_until - end) < 0 && !has_room(session, ring, end, room_until) &&
       !wait_for_room(session, ring, end, wait_ns, room_until))
     return false;
   const std::uint64_t mask = session.ring_words - 1;
+  std::uint64_t* base = session.words_of(ring);
   for (std::uint32_t i = 0; i < count; ++i) base[(position + i) & mask] = words[i];
   ring.write_position.store(end, std::memory_order_release);
   // A reader asleep is woken four times a round, not for every event.
@@ -84,7 +86,7 @@ bool write(Session& session, shared::Ring& ring, std::uint64_t* base, std::uint6
 bool write_shared(Session& session, const std::uint64_t* words, std::uint32_t count, std::uint64_t wait_ns) {
   if (!lock_shared_ring(wait_ns)) return false;
   std::uint64_t room_until = 0;
-  const bool written = write(session, session.rings[0], session.ring_base(0), room_until, words, count, wait_ns);
+  const bool written = write(session, session.rings[0], room_until, words, count, wait_ns);
   shared_ring_locked.store(0, std::memory_order_release);
   return written;
 }
@@ -92,7 +94,7 @@ bool write_shared(Session& session, const std::uint64_t* words, std::uint32_t co
 }  // namespace
 
 void claim_ring(Session& session, ThreadState& thread) {
-  const std::uint32_t self = thread_id();
+  const std::uint32_t self = current_thread_id(session);
   for (std::uint32_t i = 1; i < session.ring_count; ++i) {
     shared::Ring& ring = session.rings[i];
     std::uint32_t nobody = 0;
@@ -102,11 +104,13 @@ void claim_ring(Session& session, ThreadState& thread) {
     std::uint32_t used = session.header->rings_used.load(std::memory_order_relaxed);
     while (used < i + 1 && !session.header->rings_used.compare_exchange_weak(used, i + 1, std::memory_order_acq_rel)) {
     }
+    if (!open_pages(session.words_of(ring), session.ring_words * 8) ||
+        !open_pages(session.scratch_of(ring), (session.max_depth + 1) * std::uint64_t{8})) {
+      ring.owner.store(0, std::memory_order_release);
+      return;
+    }
     thread.ring = &ring;
-    thread.ring_index = i;
-    thread.room_until = 0;
     has_room(session, ring, 0, thread.room_until);
-    thread.scratch = session.scratch + std::uint64_t{i} * (session.max_depth + 1);
     return;
   }
 }
@@ -120,7 +124,7 @@ void release_ring(Session& session, ThreadState& thread) {
 bool write_event(Session& session, ThreadState& thread, const std::uint64_t* words, std::uint32_t count,
                  std::uint64_t wait_ns) {
   if (thread.ring == nullptr) return write_shared(session, words, count, wait_ns);
-  return write(session, *thread.ring, session.ring_base(thread.ring_index), thread.room_until, words, count, wait_ns);
+  return write(session, *thread.ring, thread.room_until, words, count, wait_ns);
 }
 
 bool write_nested_event(Session& session, const std::uint64_t* words, std::uint32_t count) {

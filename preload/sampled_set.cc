@@ -16,9 +16,9 @@ constexpr std::uint64_t kTombstone = 1;
 constexpr int kSpins = 2000;
 
 std::size_t home_of(std::uint64_t key) {
-  return (key * 0x9e3779b97f4a7c15) >> 44;
+  return (key * 0x9e3779b97f4a7c15) >> 46;
 }
-static_assert(SampledSet::kPlaces == std::size_t{1} << (64 - 44));
+static_assert(SampledSet::kPlaces == std::size_t{1} << (64 - 46));
 
 std::atomic_ref<std::uint64_t> at(std::uint64_t* table, std::size_t place) {
   return std::atomic_ref<std::uint64_t>(table[place & (SampledSet::kPlaces - 1)]);

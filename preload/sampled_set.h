@@ -24,7 +24,7 @@ inline std::size_t filter_index(const void* block) {
 
 class SampledSet {
  public:
-  static constexpr std::size_t kPlaces = std::size_t{1} << 20;
+  static constexpr std::size_t kPlaces = std::size_t{1} << 18;
   static constexpr std::size_t kTableBytes = kPlaces * sizeof(std::uint64_t);
 
   // `table` is kTableBytes of zeroes, `filter` kFilterBytes of zeroes.

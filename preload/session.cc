@@ -10,7 +10,6 @@
 #include <sys/mman.h>
 
 #include "preload/clock.h"
-#include "preload/complex_unwind.h"
 #include "preload/connect.h"
 #include "preload/environment.h"
 #include "preload/private_memory.h"
@@ -54,10 +53,12 @@ const std::uint16_t* make_filter(bool exact) {
   return filter;
 }
 
-std::uint64_t main_stack_end() {
-  // Of the dynamic loader: where the kernel had put argc. The stack goes on above that, with strings only.
-  void* const* end = static_cast<void**>(dlsym(RTLD_DEFAULT, "__libc_stack_end"));
-  return end == nullptr ? 0 : reinterpret_cast<std::uintptr_t>(*end);
+// glibc keeps the id in the thread's descriptor, at a place that has been the same since 2.4 on x86-64; it is only
+// trusted where it holds the truth for this thread.
+std::uint64_t find_thread_id_offset() {
+  constexpr std::uint64_t kOffset = 0x2d0;
+  const auto descriptor = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
+  return *reinterpret_cast<const std::uint32_t*>(descriptor + kOffset) == thread_id() ? kOffset : 0;
 }
 
 void copy_settings(Session& session, shared::Header* header) {
@@ -78,8 +79,8 @@ void copy_settings(Session& session, shared::Header* header) {
 bool prepare(Session& session, shared::Header* header) {
   copy_settings(session, header);
   const std::size_t scratch_words = std::size_t{session.ring_count} * (session.max_depth + 1);
-  session.scratch = static_cast<std::uint64_t*>(map_private(scratch_words * sizeof(std::uint64_t)));
-  auto* index = static_cast<std::uint64_t*>(map_private(StackTable::kIndexBytes));
+  session.scratch = static_cast<std::uint64_t*>(reserve_private(scratch_words * sizeof(std::uint64_t)));
+  auto* index = static_cast<std::uint64_t*>(reserve_private(StackTable::kIndexBytes));
   auto* rules = static_cast<FrameRules::Place*>(map_private(FrameRules::kTableBytes));
   auto* sampled = static_cast<std::uint64_t*>(map_private(SampledSet::kTableBytes));
   const std::uint16_t* filter = make_filter(session.exact);
@@ -94,15 +95,15 @@ bool prepare(Session& session, shared::Header* header) {
 }
 
 void start_session(const char* socket_path) {
-  open_libunwind();
-  const Connection connection = connect_to_leakwatch(socket_path, libunwind_is_open());
+  const Connection connection = connect_to_leakwatch(socket_path);
   if (static_cast<handshake::Answer>(connection.welcome.answer) == handshake::Answer::kIgnore) return;
   if (connection.welcome.keep_environment == 0) forget_environment();
   if (connection.memory == nullptr || !make_session_page()) return;
   Session& session = session_page->session;
-  session.main_stack_end = main_stack_end();
+  session.main_stack_end = reinterpret_cast<std::uintptr_t>(initial_stack());
   // The session starts before main, so on the main thread; a process that is joined later says which one that is.
   session.main_thread_pointer = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
+  session.thread_id_offset = find_thread_id_offset();
   have_thread_end_key = pthread_key_create(&thread_end_key, on_thread_end) == 0;
   if (prepare(session, connection.memory)) session_page->active.store(&session, std::memory_order_release);
 }
@@ -122,6 +123,12 @@ void start_session_once(std::uint64_t from) {
   if (!started.compare_exchange_strong(nobody, 1, std::memory_order_acq_rel)) return;
   if (const char* socket_path = socket_from_environment()) start_session(socket_path);
   started.store(2, std::memory_order_release);
+}
+
+std::uint32_t current_thread_id(const Session& session) {
+  if (session.thread_id_offset == 0) return thread_id();
+  const auto descriptor = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
+  return *reinterpret_cast<const std::uint32_t*>(descriptor + session.thread_id_offset);
 }
 
 void register_thread_end(const Session& session) {

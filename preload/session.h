@@ -27,18 +27,22 @@ struct Session {
   std::uint64_t ring_words;
   std::uint64_t sample_interval;
   std::uint64_t seed;
+  std::atomic<std::uint64_t> joins;  // of threads
   shared::Header* header;
   shared::Ring* rings;
   std::uint64_t* words;    // of all rings
   std::uint64_t* scratch;  // private: max_depth + 1 words for each ring
   std::uint64_t main_stack_end;
   std::uint64_t main_thread_pointer;
+  std::uint64_t thread_id_offset;  // of the thread id in glibc's thread descriptor, 0 when it was not found there
   FrameRules frame_rules;
   StackTable stacks;
   Modules modules;
   SampledSet sampled;
 
-  std::uint64_t* ring_base(std::uint32_t index) { return words + index * ring_words; }
+  std::uint64_t index_of(const shared::Ring& ring) const { return static_cast<std::uint64_t>(&ring - rings); }
+  std::uint64_t* words_of(const shared::Ring& ring) { return words + index_of(ring) * ring_words; }
+  std::uint64_t* scratch_of(const shared::Ring& ring) { return scratch + index_of(ring) * (max_depth + 1); }
   void wake_reader();
   // The rest of the process's life goes unwatched. Hooks in flight may still write: the memory stays mapped.
   void end(shared::End reason);
@@ -67,5 +71,8 @@ void register_thread_end(const Session& session);
 // marked busy. `from` is where the program called: nothing is started from inside the dynamic loader.
 void start_session_once(std::uint64_t from);
 bool session_start_is_over();
+
+// The calling thread's id, without a system call where that is possible: a sandboxed program may not expect one.
+std::uint32_t current_thread_id(const Session& session);
 
 }  // namespace leakwatch::preload

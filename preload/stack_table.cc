@@ -5,12 +5,17 @@
 
 #include "preload/stack_table.h"
 
+#include <algorithm>
+
+#include "preload/private_memory.h"
+
 namespace leakwatch::preload {
 
 namespace {
 
 constexpr std::size_t kProbes = 8;  // one cache line
 constexpr std::uint64_t kOffsetMask = 0xffffffff;
+constexpr std::uint64_t kOpenWords = 1 << 17;  // a mebibyte
 
 // Multiply and fold (as in wyhash, by Wang Yi): each word is mixed over 128 bits.
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
@@ -40,6 +45,7 @@ std::uint64_t StackTable::find_or_add(const std::uint64_t* addresses, std::uint3
   std::size_t table_size = kFirstTable;
   std::uint64_t* table = index_;
   for (std::size_t t = 0; t < kTables; ++t, table += table_size, table_size *= 4) {
+    if (!open_table(t, table, table_size)) break;
     const std::size_t home = (hash & (table_size - 1)) & ~(kProbes - 1);
     for (std::size_t i = 0; i < kProbes; ++i) {
       std::atomic_ref<std::uint64_t> place(table[home + i]);
@@ -66,11 +72,32 @@ std::uint64_t StackTable::add(const std::uint64_t* addresses, std::uint32_t dept
       return shared::kNoStack;
     }
   } while (!header_->stacks_used.compare_exchange_weak(offset, offset + words, std::memory_order_relaxed));
+  if (!open_entries_until(offset + words)) return shared::kNoStack;
   std::uint64_t* entry = entries_ + offset;
   const shared::StackHeader head{depth, 0, epoch};
   __builtin_memcpy(entry, &head, sizeof head);
   for (std::uint32_t i = 0; i < depth; ++i) entry[shared::kStackHeaderWords + i] = addresses[i];
   return offset;
+}
+
+// Whoever comes first opens, and so may whoever comes at the same time: it does no harm twice.
+bool StackTable::open_entries_until(std::uint64_t offset) {
+  std::uint64_t open = open_entries_.load(std::memory_order_acquire);
+  while (open < offset) {
+    const std::uint64_t wanted = std::min(header_->stacks_words, (offset + kOpenWords - 1) / kOpenWords * kOpenWords);
+    if (!open_pages(entries_ + open, (wanted - open) * sizeof(std::uint64_t))) return false;
+    if (open_entries_.compare_exchange_strong(open, wanted, std::memory_order_acq_rel)) return true;
+  }
+  return true;
+}
+
+bool StackTable::open_table(std::size_t number, const std::uint64_t* table, std::size_t size) {
+  std::uint32_t open = open_tables_.load(std::memory_order_acquire);
+  if (number < open) [[likely]]
+    return true;
+  if (!open_pages(table, size * sizeof(std::uint64_t))) return false;
+  open_tables_.compare_exchange_strong(open, static_cast<std::uint32_t>(number) + 1, std::memory_order_acq_rel);
+  return true;
 }
 
 bool StackTable::matches(std::uint64_t id, const std::uint64_t* addresses, std::uint32_t depth,

@@ -22,7 +22,7 @@ class StackTable {
   static constexpr std::size_t kTables = 6;  // 4096 * (4^6 - 1) / 3 = 5.6 million places
   static constexpr std::size_t kIndexBytes = kFirstTable * ((1u << (2 * kTables)) - 1) / 3 * sizeof(std::uint64_t);
 
-  // `index` is kIndexBytes of zeroes.
+  // `index` is kIndexBytes of zeroes, reserved and not yet open.
   void start(shared::Header* header, std::uint64_t* index);
 
   // The id of the stack, or shared::kNoStack when there is no room.
@@ -32,9 +32,14 @@ class StackTable {
   std::uint64_t add(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch);
   bool matches(std::uint64_t id, const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) const;
 
+  bool open_entries_until(std::uint64_t offset);
+  bool open_table(std::size_t number, const std::uint64_t* table, std::size_t size);
+
   shared::Header* header_;
   std::uint64_t* entries_;
   std::uint64_t* index_;
+  std::atomic<std::uint64_t> open_entries_;  // words of the stack area that are open
+  std::atomic<std::uint32_t> open_tables_;
 };
 
 }  // namespace leakwatch::preload

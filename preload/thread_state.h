@@ -13,20 +13,20 @@
 namespace leakwatch::preload {
 
 struct ThreadState {
-  // The trial of operators.cc: does the next operator new call malloc?
-  enum class Probe : std::uint8_t { kOff, kWaiting, kReached };
+  // While we ourselves call something that may allocate, nothing is recorded or counted. kReached: it did allocate.
+  enum class OwnCall : std::uint8_t { kNone, kMade, kReached };
 
   std::int64_t bytes_until_sample;  // counts down; at or below zero the slow path looks closer
   std::uint64_t random;
   shared::Ring* ring;        // null until the thread has one in `session`
-  std::uint64_t* scratch;    // room for one stack while it is taken
   std::uint64_t room_until;  // the ring has room up to this position; saves reading the reader's cache line
+  std::uint64_t token;       // of a thread that we saw being created (threads.h), else 0
+  const void* passed_on;     // the block that the next function is releasing on our behalf: see recorder.h
   std::uint32_t session;     // the session that the fields above belong to, 0 for none
-  std::uint32_t ring_index;
-  bool busy;  // inside a hook: a nested call (a signal handler, dlsym) is passed through
-  Probe probe;
+  bool busy;                 // inside a hook: a nested call (a signal handler, dlsym) is passed through
+  OwnCall own_call;
 };
-static_assert(sizeof(ThreadState) <= 64);
+static_assert(sizeof(ThreadState) < 64);
 
 extern __thread ThreadState thread_state __attribute__((tls_model("initial-exec"), visibility("hidden")));
 

@@ -22,8 +22,8 @@ struct Hello {
   std::uint64_t magic;
   std::uint32_t version;
   std::uint32_t shared_memory_version;
-  std::uint32_t pid;             // in the target's own pid namespace; the reader trusts SO_PEERCRED instead
-  std::uint32_t can_unwind_all;  // libunwind was found
+  std::uint32_t pid;  // in the target's own pid namespace; the reader trusts SO_PEERCRED instead
+  std::uint32_t reserved;
 };
 static_assert(sizeof(Hello) == 24);
 

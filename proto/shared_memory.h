@@ -34,10 +34,20 @@ inline constexpr std::uint32_t kVersion = 1;
 //
 // An event is two or four 64-bit words in a ring of words; it may wrap around the ring's end between any two words.
 //
-//   word 0   kind << 56 | address of the block (56 bits)
-//   word 1   time stamp, in ticks of the clock named by Header::clock
-//   word 2   size in bytes, as the program asked for it       (kAllocate only)
-//   word 3   stack: offset of a StackHeader, in words          (kAllocate only)
+//   kind                word 0, low 56 bits   word 1   word 2                            word 3, low 32 bits
+//   kAllocate           address of the block  time     bytes that the program asked for  stack
+//   kFree               address of the block  time
+//   kReallocFree        address of the block  time
+//   kReallocFailed      address of the block  time
+//   kThreadCreate       token                 time     start routine                     stack
+//   kThreadAttributes   token                 time     bytes of stack | kDetachedThread  bytes of guard
+//   kThreadNotCreated   token                 time
+//   kThreadStart        token                 time     handle (pthread_t)                thread id
+//   kThreadEnd          token                 time
+//   kThreadRelease      handle (pthread_t)    time     time when the call began          ThreadRelease
+//
+// Word 0 has the kind in its upper 8 bits. Times are ticks of the clock named by Header::clock. A stack is the offset
+// of a StackHeader, in words. A token is a number that the writer gives to each thread it sees being created.
 //
 // Order of the events of one address. A free is stamped and published before the real free, an allocation after the
 // real allocation and before the program learns the address. So each event of an address is published before the next
@@ -49,10 +59,37 @@ enum class EventKind : std::uint8_t {
   // The old block of a realloc: a free, which the next kReallocFailed of the same ring takes back.
   kReallocFree = 3,
   kReallocFailed = 4,
+  kThreadCreate = 5,
+  kThreadAttributes = 6,
+  kThreadNotCreated = 7,  // the call failed
+  kThreadStart = 8,
+  kThreadEnd = 9,
+  kThreadRelease = 10,
 };
 
-inline constexpr std::uint32_t kAllocateWords = 4;
-inline constexpr std::uint32_t kFreeWords = 2;
+enum class ThreadRelease : std::uint32_t { kJoined = 1, kDetached = 2 };
+inline constexpr std::uint64_t kDetachedThread = std::uint64_t{1} << 63;
+
+// 0 for what is no kind.
+constexpr std::uint32_t words_of(EventKind kind) {
+  switch (kind) {
+    case EventKind::kAllocate:
+    case EventKind::kThreadCreate:
+    case EventKind::kThreadAttributes:
+    case EventKind::kThreadStart:
+    case EventKind::kThreadRelease:
+      return 4;
+    case EventKind::kFree:
+    case EventKind::kReallocFree:
+    case EventKind::kReallocFailed:
+    case EventKind::kThreadNotCreated:
+    case EventKind::kThreadEnd:
+      return 2;
+  }
+  return 0;
+}
+inline constexpr std::uint32_t kAllocateWords = words_of(EventKind::kAllocate);
+inline constexpr std::uint32_t kFreeWords = words_of(EventKind::kFree);
 inline constexpr int kKindShift = 56;
 inline constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kKindShift) - 1;
 
@@ -96,8 +133,8 @@ inline constexpr std::uint32_t kMaxDepth = 1024;
 inline constexpr std::uint64_t kNoStack = 0;
 
 // The addresses of a stack are return addresses, except those of instructions that were about to run: in a frame that a
-// signal interrupted, and in the trampoline that a handler returns to. Bit 63 is set on these, as no user address has it.
-// Small numbers are marks.
+// signal interrupted, and in the trampoline that a handler returns to. Bit 63 is set on these, as no user address has
+// it. Small numbers are marks.
 inline constexpr std::uint64_t kInterruptedFrame = std::uint64_t{1} << 63;
 enum class Mark : std::uint64_t {
   kTruncated = 1,      // deeper than the session's max_depth
@@ -174,9 +211,9 @@ struct Header {
   std::atomic<std::uint64_t> lost_frees;
   std::atomic<std::uint64_t> stacks_refused;  // the stack area was full
   std::atomic<std::uint64_t> modules_refused;
-  std::atomic<std::uint64_t> ended_ns;  // CLOCK_MONOTONIC, with `ended`
-  std::atomic<std::uint32_t> ended;     // End
-  std::uint32_t reserved;
+  std::atomic<std::uint64_t> ended_ns;       // CLOCK_MONOTONIC, with `ended`
+  std::atomic<std::uint32_t> ended;          // End
+  std::atomic<std::uint32_t> has_libunwind;  // 1: found; 2: not found, unusual stacks end early
 };
 static_assert(offsetof(Header, heartbeat_ns) == 128);
 static_assert(offsetof(Header, stacks_used) == 192);

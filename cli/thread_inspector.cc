@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header. A look has three rounds: all threads as they sleep; those that must be stopped, one after the other;
+// and the waits that a stop broke, to see that they go on.
+
+#include "cli/thread_inspector.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <future>
+#include <utility>
+
+#include "cli/system_call_names.h"
+#include "cli/trace_permission.h"
+#include "symbolize/process_memory.h"
+
+namespace leakwatch {
+
+namespace {
+
+constexpr std::size_t kMostFrames = 256;
+constexpr int kAttempts = 3;  // to find a thread asleep for as long as the copying takes
+constexpr int kMostStretches = 32;
+constexpr std::uint64_t kFirstStretch = std::uint64_t{16} << 10U;  // sleeping threads seldom have more
+constexpr std::uint64_t kNextStretch = std::uint64_t{64} << 10U;
+
+// A thread in an uninterruptible wait (a disk, a parent in vfork) does not stop before it ends. Any other stops as soon
+// as it gets a processor, and until then runs as ever.
+constexpr auto kPatienceUninterruptible = std::chrono::milliseconds(10);
+constexpr auto kPatience = std::chrono::seconds(1);
+constexpr auto kPatienceInAll = std::chrono::seconds(2);
+
+constexpr std::string_view kNotPermitted = "looking into the process is not permitted";
+
+// Outside of every system call, by the letter of ps(1).
+std::string_view describe_letter(char letter) {
+  switch (letter) {
+    case 'R':
+      return "running";
+    case 'D':
+      return "page fault";
+    case 'T':
+      return "stopped";
+    case 't':
+      return "traced";
+    case 'Z':
+    case 'X':
+      return "exited";
+    default:
+      return "blocked";
+  }
+}
+
+std::string_view note_of(UnwindEnd end) {
+  switch (end) {
+    case UnwindEnd::kOutermost:
+      return "";
+    case UnwindEnd::kDepthLimit:
+      return "the stack is deeper than what is kept";
+    case UnwindEnd::kUnknownCaller:
+      return "no unwind information leads further";
+    case UnwindEnd::kRegisterUnknown:
+      return "the next frame needs a register that is not known";
+    case UnwindEnd::kMemoryUnknown:
+      return "the next frame is in memory that was not copied";
+  }
+  return "";
+}
+
+std::string_view note_of(ThreadStopResult::Kind kind) {
+  switch (kind) {
+    case ThreadStopResult::Kind::kRefused:
+      return kNotPermitted;
+    case ThreadStopResult::Kind::kNeverStopped:
+      return "the thread did not stop in time";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+ThreadInspector::ThreadInspector(pid_t pid, std::string root) : pid_(pid), unwinder_(pid, std::move(root)) {}
+
+ThreadObservation ThreadInspector::look() {
+  ThreadObservation observation;
+  std::async(std::launch::async, [&] { look_from_here(observation); }).get();
+  return observation;
+}
+
+void ThreadInspector::look_from_here(ThreadObservation& observation) {
+  began_ = Clock::now();
+  was_refused_ = !unwinder_.refresh();
+  refused_thread_ = pid_;
+  std::vector<std::pair<std::size_t, Outcome>> to_stop;
+  for (const pid_t tid : list_threads(pid_)) {
+    ObservedThread thread;
+    thread.tid = tid;
+    const Outcome outcome = observe(thread);
+    if (outcome == Outcome::kGone) continue;
+    if (outcome != Outcome::kDone) to_stop.emplace_back(observation.threads.size(), outcome);
+    observation.threads.push_back(std::move(thread));
+  }
+  ThreadStopper stopper(pid_, unwinder_);
+  std::vector<std::size_t> gone;
+  for (const auto& [index, outcome] : to_stop) {
+    if (!stop_and_read(stopper, observation.threads[index], outcome)) gone.push_back(index);
+  }
+  for (const ObservedThread& thread : observation.threads) follow_restarted_wait(thread);
+  for (auto index = gone.rbegin(); index != gone.rend(); ++index) {
+    observation.threads.erase(observation.threads.begin() + static_cast<std::ptrdiff_t>(*index));
+  }
+  std::erase_if(waits_, [this](const auto& entry) { return entry.second.seen != began_; });
+  observation.modules = unwinder_.modules();
+  if (was_refused_) observation.refusal = explain_refusal(read_trace_facts(pid_, refused_thread_));
+  observation.duration_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - began_).count();
+}
+
+ThreadInspector::Outcome ThreadInspector::observe(ObservedThread& thread) {
+  const ThreadFiles files(pid_, thread.tid);
+  thread.name = files.name();
+  const ThreadPlace place = files.place();
+  describe(thread, files, place);
+  switch (place.kind) {
+    case ThreadPlace::Kind::kGone:
+      return thread.state == "exited" ? Outcome::kGone : Outcome::kRuns;  // or a kernel without that file
+    case ThreadPlace::Kind::kDenied:
+      refuse(thread);
+      return Outcome::kDone;
+    case ThreadPlace::Kind::kRunning:
+      return Outcome::kRuns;
+    default:
+      break;
+  }
+  if (place.stack_pointer == 0) {  // it has ended and was not waited for, as a main thread before the others
+    thread.stack_note = "the thread has ended";
+    return Outcome::kDone;
+  }
+  return observe_asleep(thread, files);
+}
+
+void ThreadInspector::refuse(ObservedThread& thread) {
+  was_refused_ = true;
+  refused_thread_ = thread.tid;
+  thread.stack_note = kNotPermitted;
+}
+
+ThreadInspector::Outcome ThreadInspector::observe_asleep(ObservedThread& thread, const ThreadFiles& files) {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const auto count = files.run_count();
+    const ThreadPlace place = files.place();
+    if (!count || place.kind == ThreadPlace::Kind::kGone) return Outcome::kGone;
+    if (place.stack_pointer == 0) return Outcome::kRuns;
+    StackCopy copy;
+    UnwoundStack unwound;
+    errno = 0;
+    if (!copy_asleep(thread.tid, files, place, *count, copy, unwound)) {
+      if (errno == EPERM) {
+        refuse(thread);
+        return Outcome::kDone;
+      }
+      continue;
+    }
+    describe(thread, files, place);
+    note_wait(thread, place, *count);
+    keep_stack(thread, unwound);
+    return unwound.end == UnwindEnd::kRegisterUnknown ? Outcome::kNeedsRegisters : Outcome::kDone;
+  }
+  return Outcome::kRuns;
+}
+
+// Copies and walks by turns, as most stacks need no more than their first stretch. Nothing is walked that was not
+// proved to be of one moment. False when the thread ran meanwhile, or with errno set when its memory is closed to us.
+bool ThreadInspector::copy_asleep(pid_t tid, const ThreadFiles& files, const ThreadPlace& place, RunCount count,
+                                  StackCopy& copy, UnwoundStack& unwound) {
+  std::uint64_t next = place.stack_pointer;
+  std::uint64_t size = kFirstStretch;
+  for (int stretch = 0; stretch < kMostStretches; ++stretch) {
+    const std::uint64_t limit = unwinder_.mapping_limit(next);
+    if (limit > next) size = std::min(size, limit - next);
+    std::vector<char> bytes(size);
+    bytes.resize(read_process_memory(pid_, next, bytes.data(), size));
+    if (bytes.empty() && errno == EPERM) return false;
+    const bool is_end = bytes.size() < sizeof(std::uint64_t);
+    copy.add(next, std::move(bytes));
+    errno = 0;
+    if (files.run_count() != count) return false;
+    unwound = unwind_asleep(tid, place, copy);
+    if (unwound.end != UnwindEnd::kMemoryUnknown || is_end) return true;
+    next = unwound.missing;
+    size = kNextStretch;
+  }
+  return true;
+}
+
+UnwoundStack ThreadInspector::unwind_asleep(pid_t tid, const ThreadPlace& place, const StackCopy& copy) {
+  const auto registers = MachineRegisters::asleep(place.pc, place.stack_pointer);
+  UnwoundStack unwound = unwinder_.unwind(registers, copy, kMostFrames);
+  if (unwound.end != UnwindEnd::kRegisterUnknown) return unwound;
+  const auto known = waits_.find(tid);
+  if (known == waits_.end()) return unwound;
+  // A thread that stands where it was stopped, over the same bytes as far as the walk went, has the same frames.
+  const Wait& wait = known->second;
+  const bool is_same_place = wait.registers.pc() == place.pc && wait.registers.stack_pointer() == place.stack_pointer &&
+                             copy.agrees(wait.stack, place.stack_pointer, wait.reach);
+  return is_same_place ? unwinder_.unwind(wait.registers, copy, kMostFrames) : unwound;
+}
+
+void ThreadInspector::describe(ObservedThread& thread, const ThreadFiles& files, const ThreadPlace& place) const {
+  thread.waits_on.clear();
+  thread.wait_channel = place.kind == ThreadPlace::Kind::kRunning ? std::string() : files.wait_channel();
+  if (place.kind == ThreadPlace::Kind::kInCall) {
+    const SystemCallWords call = describe_system_call(place.call);
+    thread.state = call.is_a_restart ? describe_wait_channel(thread.wait_channel) : call.words;
+    if (thread.state.empty()) thread.state = call.words;
+    if (thread.state.empty()) thread.state = fmt::format("system call {}", place.call);
+    if (call.has_descriptor) thread.waits_on = files.descriptor_kind(place.arguments[0]);
+    return;
+  }
+  const char letter = files.state();
+  const bool is_denied_asleep = place.kind == ThreadPlace::Kind::kDenied && (letter == 'S' || letter == 'D');
+  thread.state = letter == '\0' ? "exited" : is_denied_asleep ? "sleeping" : describe_letter(letter);
+  // Between two looks at it a thread may have gone to sleep or woken up.
+  if (place.kind == ThreadPlace::Kind::kRunning && letter != '\0') thread.state = "running";
+}
+
+void ThreadInspector::note_wait(ObservedThread& thread, const ThreadPlace& place, RunCount count) {
+  const auto now = Clock::now();
+  Wait& wait = waits_[thread.tid];
+  if (wait.place != place || wait.count != count) wait.since = now;
+  wait.place = place;
+  wait.count = count;
+  wait.seen = began_;
+  thread.waiting_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(now - wait.since).count();
+}
+
+// False when the thread is gone.
+bool ThreadInspector::stop_and_read(ThreadStopper& stopper, ObservedThread& thread, Outcome outcome) {
+  if (outcome == Outcome::kRuns) outcome = observe(thread);  // it may sleep by now
+  if (outcome == Outcome::kGone) return false;
+  if (outcome == Outcome::kDone) return true;
+  if (Clock::now() - began_ > kPatienceInAll) {
+    thread.stack_note = "too many threads were slow to stop";
+    return true;
+  }
+  const char letter = ThreadFiles(pid_, thread.tid).state();
+  if (letter == '\0' || letter == 'Z' || letter == 'X') return false;
+  const ThreadStopResult stop =
+      stopper.read(thread.tid, letter == 'D' ? ThreadStopper::Clock::duration(kPatienceUninterruptible) : kPatience);
+  if (stop.kind == ThreadStopResult::Kind::kGone) return false;
+  if (stop.kind == ThreadStopResult::Kind::kRefused) refuse(thread);
+  if (stop.kind != ThreadStopResult::Kind::kRead) {
+    thread.stack_note = note_of(stop.kind);
+    return true;
+  }
+  const UnwoundStack unwound = unwinder_.unwind(stop.registers, stop.stack, kMostFrames);
+  thread.was_stopped = true;
+  thread.was_stopped_asleep = outcome == Outcome::kNeedsRegisters;
+  thread.stopped_ns = stop.stopped_ns;
+  if (thread.was_stopped_asleep) remember_registers(thread.tid, stop, unwound);
+  keep_stack(thread, unwound);
+  return true;
+}
+
+void ThreadInspector::remember_registers(pid_t tid, const ThreadStopResult& stop, const UnwoundStack& unwound) {
+  Wait& wait = waits_[tid];
+  const bool is_where_it_slept =
+      stop.registers.pc() == wait.place.pc && stop.registers.stack_pointer() == wait.place.stack_pointer;
+  wait.reach = is_where_it_slept ? unwound.reach : 0;
+  wait.registers = stop.registers;
+  wait.stack = stop.stack.portion(stop.registers.stack_pointer(), wait.reach);
+}
+
+// The stop broke the wait and the kernel made it again, perhaps under another number. It is still the same to the
+// program, as long as it sleeps at the same place again.
+void ThreadInspector::follow_restarted_wait(const ObservedThread& thread) {
+  const auto known = waits_.find(thread.tid);
+  if (!thread.was_stopped_asleep || known == waits_.end()) return;
+  const ThreadFiles files(pid_, thread.tid);
+  const auto count = files.run_count();
+  const ThreadPlace place = files.place();
+  Wait& wait = known->second;
+  if (!count || place.pc != wait.place.pc || place.stack_pointer != wait.place.stack_pointer) return;
+  wait.place = place;
+  wait.count = *count;
+}
+
+void ThreadInspector::keep_stack(ObservedThread& thread, const UnwoundStack& unwound) const {
+  thread.stack.clear();
+  for (const UnwoundFrame& frame : unwound.frames) {
+    const bool is_known = frame.module != UnwoundFrame::kNoModule;
+    thread.stack.push_back({frame.address, is_known ? frame.module : CodeAddress::kNoModule});
+  }
+  thread.stack_note = note_of(unwound.end);
+}
+
+}  // namespace leakwatch

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header. The kernel says EPERM for everything, so the reason is found as the kernel finds it: from the hardest
+// obstacle to the softest.
+
+#include "cli/trace_permission.h"
+
+#include <fmt/format.h>
+#include <linux/capability.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+
+namespace leakwatch {
+
+namespace {
+
+// The first number behind a name in a status file, 0 when there is none.
+std::uint64_t status_number(const std::string& path, std::string_view name, bool is_hexadecimal = false) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with(name)) continue;
+    std::istringstream in(line.substr(name.size()));
+    std::uint64_t value = 0;
+    if (is_hexadecimal) in >> std::hex;
+    return in >> value ? value : 0;
+  }
+  return 0;
+}
+
+int read_yama_scope() {
+  std::ifstream file("/proc/sys/kernel/yama/ptrace_scope");
+  int scope = 0;
+  return file >> scope ? scope : 0;
+}
+
+}  // namespace
+
+TraceFacts read_trace_facts(pid_t pid, pid_t tid) {
+  const std::string theirs = fmt::format("/proc/{}/task/{}/status", pid, tid);
+  const std::string ours = "/proc/self/status";
+  TraceFacts facts;
+  facts.pid = pid;
+  facts.own_user = geteuid();
+  facts.user = static_cast<std::uint32_t>(status_number(theirs, "Uid:"));
+  facts.has_trace_capability = (status_number(ours, "CapEff:", true) >> CAP_SYS_PTRACE & 1U) != 0;
+  facts.yama_scope = read_yama_scope();
+  facts.tracer = static_cast<pid_t>(status_number(theirs, "TracerPid:"));
+  facts.is_filtered = status_number(ours, "Seccomp:") == 2;
+  return facts;
+}
+
+std::string explain_refusal(const TraceFacts& facts) {
+  const std::string what = fmt::format("process {} cannot be looked into: ", facts.pid);
+  if (facts.tracer != 0) {
+    return fmt::format("{}process {} traces it already, and a thread has one tracer; end that one first", what,
+                       facts.tracer);
+  }
+  if (facts.yama_scope >= 3) {
+    return fmt::format(
+        "{}kernel.yama.ptrace_scope is {}, which forbids it to everyone until the machine boots with a lower value",
+        what, facts.yama_scope);
+  }
+  if (!facts.has_trace_capability && facts.user != facts.own_user) {
+    return fmt::format(
+        "{}it belongs to user {} and leakwatch runs as user {}; run leakwatch as that user or with "
+        "CAP_SYS_PTRACE",
+        what, facts.user, facts.own_user);
+  }
+  if (!facts.has_trace_capability && facts.yama_scope == 2) {
+    return what + "kernel.yama.ptrace_scope is 2; run leakwatch with CAP_SYS_PTRACE, or set it to 1 or 0 with sysctl";
+  }
+  if (!facts.has_trace_capability && facts.yama_scope == 1) {
+    return what +
+           "kernel.yama.ptrace_scope is 1, so only an ancestor may; start the program with leakwatch run, run "
+           "leakwatch "
+           "with CAP_SYS_PTRACE, or set it to 0 with sysctl";
+  }
+  if (facts.is_filtered) {
+    return what +
+           "a seccomp filter around leakwatch denies ptrace or process_vm_readv; allow them in the container's profile "
+           "(docker: --cap-add=SYS_PTRACE)";
+  }
+  if (!facts.has_trace_capability) {
+    return what +
+           "it has privileges that leakwatch lacks, or has made itself not dumpable; run leakwatch with CAP_SYS_PTRACE";
+  }
+  return what + "the kernel or a security module denies it to leakwatch; its audit log names the rule";
+}
+
+}  // namespace leakwatch

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A hook's slow path from its first line to its last: errno stays as it was, the thread is marked as inside a hook, and
+// it has joined the session, which is started if that is still to be done.
+#pragma once
+
+#include <cerrno>
+#include <cstdint>
+
+#include "preload/session.h"
+#include "preload/thread_state.h"
+
+namespace leakwatch::preload {
+
+// errno is the program's: a hook must leave it as the next function set it.
+class ErrnoScope {
+ public:
+  ErrnoScope() : saved_(errno) {}
+  ~ErrnoScope() { errno = saved_; }
+  ErrnoScope(const ErrnoScope&) = delete;
+  ErrnoScope& operator=(const ErrnoScope&) = delete;
+
+ private:
+  int saved_;
+};
+
+class WatchedCall {
+ public:
+  // `from` is where the program called.
+  explicit WatchedCall(std::uint64_t from);
+  ~WatchedCall() {
+    if (entered_) thread_.busy = false;
+  }
+  WatchedCall(const WatchedCall&) = delete;
+  WatchedCall& operator=(const WatchedCall&) = delete;
+
+  // False in a nested call, and where there is no session.
+  bool is_watched() const { return session_ != nullptr; }
+  bool is_nested() const { return !entered_; }
+  // The thread joined the session in this very call: its count-down to the next sample begins here.
+  bool has_just_joined() const { return has_just_joined_; }
+  Session& session() const { return *session_; }
+  ThreadState& thread() const { return thread_; }
+
+ private:
+  ErrnoScope errno_scope_;
+  ThreadState& thread_ = thread_state;
+  Session* session_ = nullptr;
+  bool entered_ = false;
+  bool has_just_joined_ = false;
+};
+
+// The thread's first event in this session: claims a ring, draws the distance to the first sample.
+void join_session(Session& session, ThreadState& thread);
+
+}  // namespace leakwatch::preload

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// churn THREADS ITERATIONS: a load for the benchmarks. Each iteration goes down one of a few thousand call paths, some
+// 20 frames deep, and there replaces a live block, makes a short-lived one, or grows one. Prints nanoseconds per
+// iteration, the mean over the threads.
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+#include <vector>
+
+namespace {
+
+constexpr int kDepth = 20;
+constexpr std::uint64_t kPaths = 2500;
+constexpr std::size_t kLiveBlocks = 10'000;
+
+volatile std::uintptr_t consumed;
+
+struct Worker {
+  std::uint64_t random;
+  std::vector<void*> live;
+
+  std::uint64_t next() {  // xorshift64 (Marsaglia)
+    random ^= random << 13;
+    random ^= random >> 7;
+    return random ^= random << 17;
+  }
+};
+
+[[gnu::noinline]] void replace_one(Worker& worker) {
+  void*& place = worker.live[worker.next() % worker.live.size()];
+  std::free(place);
+  place = std::malloc(16 + worker.next() % 500);
+}
+
+[[gnu::noinline]] void make_one(Worker& worker) {
+  void* block = std::malloc(16 + worker.next() % 500);
+  consumed = reinterpret_cast<std::uintptr_t>(block);
+  std::free(block);
+}
+
+[[gnu::noinline]] void grow_one(Worker&) {
+  void* block = std::malloc(40);
+  consumed = reinterpret_cast<std::uintptr_t>(block);
+  block = std::realloc(block, 90);
+  consumed = consumed + 1;
+  std::free(block);
+}
+
+// The path's bits choose between two calls of the next level, so that each path is a stack of its own.
+template <int Level>
+[[gnu::noinline]] void descend(Worker& worker, std::uint64_t path) {
+  if constexpr (Level == 0) {
+    const std::uint64_t kind = path % 3;
+    if (kind == 0)
+      replace_one(worker);
+    else if (kind == 1)
+      make_one(worker);
+    else
+      grow_one(worker);
+  } else if ((path & 1) != 0) {
+    descend<Level - 1>(worker, path >> 1);
+  } else {
+    descend<Level - 1>(worker, path >> 1);
+    consumed = consumed + 1;  // not a tail call, and not the same place
+  }
+  consumed = consumed + 1;
+}
+
+double run(unsigned seed, long iterations) {
+  Worker worker{0x9e3779b97f4a7c15u * (seed + 1), std::vector<void*>(kLiveBlocks)};
+  for (void*& place : worker.live) place = std::malloc(64);
+  const auto begin = std::chrono::steady_clock::now();
+  for (long i = 0; i < iterations; ++i) descend<kDepth>(worker, (worker.next() % kPaths) * 0x9e3779b1u);
+  const std::chrono::duration<double, std::nano> elapsed = std::chrono::steady_clock::now() - begin;
+  for (void* block : worker.live) std::free(block);
+  return elapsed.count() / static_cast<double>(iterations);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const long threads = argc > 1 ? std::atol(argv[1]) : 1;
+  const long iterations = argc > 2 ? std::atol(argv[2]) : 1'000'000;
+  std::vector<double> results(static_cast<std::size_t>(threads));
+  std::vector<std::thread> workers;
+  for (std::size_t i = 0; i < results.size(); ++i)
+    workers.emplace_back([&results, i, iterations] { results[i] = run(static_cast<unsigned>(i), iterations); });
+  for (std::thread& worker : workers) worker.join();
+  double sum = 0;
+  for (const double result : results) sum += result;
+  std::printf("%.1f\n", sum / static_cast<double>(threads));
+}

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the program and its children can see of us: nothing in the environment, no descriptor; what the user preloads
+# stays. After an exec the profile of the first program is still there.
+. "$(dirname "$0")/lib.sh"
+
+target=$TARGETS/target-surroundings
+"$target" env >plain 2>&1
+watch -q --exact -- "$target" env
+expect "status" "$?" 0
+expect "what the program sees" "$(grep -Ev '^(environ )?_=' out.stdout)" "$(grep -Ev '^(environ )?_=' plain)"
+expect_truth "$(last_profile)" out.stdout
+
+# A program started without standard input: our sockets come and go as descriptor 0.
+"$target" <&- >plain 2>&1
+watch -q --exact -- "$target" <&-
+expect "what the program sees without stdin" "$(grep ^descriptor out.stdout)" "$(grep ^descriptor plain)"
+
+other=$TARGETS/libtarget-slots-allocator.so
+LD_PRELOAD=$other watch -q --exact -- "$target" env
+expect "status with a preload of the user's" "$?" 0
+expect "getenv" "$(grep '^getenv LD_PRELOAD' out.stdout)" "getenv LD_PRELOAD $other"
+expect "env" "$(grep '^LD_PRELOAD' out.stdout)" "LD_PRELOAD=$other"
+expect "LEAKWATCH_SOCKET" "$(grep LEAKWATCH_SOCKET= out.stdout)" ""
+expect_truth "$(last_profile)" out.stdout
+target=''
