@@ -101,9 +101,16 @@ std::size_t Drain::pass(bool to_the_end) {
   std::size_t taken = 0;
   for (std::uint32_t i = 0; i < rings; ++i) taken += take_ring(i);
   merger_.sort_ring(0);
-  merger_.merge_until(horizon, [this](std::size_t ring, const Event& event) { heap_.apply(ring, event); });
+  merger_.merge_until(horizon, [this](std::size_t ring, const Event& event) { apply(ring, event); });
   events_ += taken;
   return taken;
+}
+
+void Drain::apply(std::size_t ring, const Event& event) {
+  if (event.kind < shared::EventKind::kThreadCreate)
+    heap_.apply(ring, event);
+  else
+    threads_.apply(event);
 }
 
 std::size_t Drain::take_ring(std::uint32_t index) {
@@ -134,7 +141,13 @@ void Drain::rest(std::size_t events) {
 }
 
 Drain::State Drain::copy_state() const {
-  return {heap_.sites(), heap_.unknown_frees(), heap_.implied_frees(), bad_records_, events_};
+  return {heap_.sites(),
+          threads_.threads(),
+          threads_.creators(),
+          heap_.unknown_frees(),
+          heap_.implied_frees(),
+          bad_records_,
+          events_};
 }
 
 }  // namespace leakwatch

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The thread that empties the rings into the heap state. It never waits for symbols, the disk or a client: a snapshot
-// is a copy of the counters that it makes between two passes.
+// The thread that empties the rings into the heap state and the thread ledger. It never waits for symbols, the disk or
+// a client: a snapshot is a copy of the counters that it makes between two passes.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "cli/event_merger.h"
 #include "cli/heap_state.h"
 #include "cli/shared_region.h"
+#include "cli/thread_ledger.h"
 
 namespace leakwatch {
 
@@ -27,6 +29,8 @@ class Drain {
 
   struct State {
     std::vector<HeapState::Site> sites;
+    std::vector<ThreadRecord> threads;
+    std::map<std::uint32_t, ThreadCounters> thread_creators;
     std::uint64_t unknown_frees = 0;
     std::uint64_t implied_frees = 0;
     std::uint64_t bad_records = 0;
@@ -44,6 +48,7 @@ class Drain {
   void run();
   std::size_t pass(bool to_the_end);
   std::size_t take_ring(std::uint32_t index);
+  void apply(std::size_t ring, const Event& event);
   void publish_progress(std::size_t events);
   void rest(std::size_t events);
   void wake();
@@ -52,6 +57,7 @@ class Drain {
   SharedRegion& region_;
   EventMerger merger_;
   HeapState heap_;
+  ThreadLedger threads_;
   std::vector<std::uint64_t> words_;
   std::uint64_t bad_records_ = 0;
   std::uint64_t events_ = 0;

@@ -78,7 +78,7 @@ Rendezvous::~Rendezvous() {
   rmdir(folder_.c_str());
 }
 
-std::optional<Rendezvous::Guest> Rendezvous::accept(const Wanted& wanted, const RegionSettings& settings) {
+std::optional<Rendezvous::Guest> Rendezvous::accept(pid_t wanted, const RegionSettings& settings) {
   const Descriptor caller(accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC));
   ucred credentials{};
   socklen_t size = sizeof credentials;
@@ -86,9 +86,9 @@ std::optional<Rendezvous::Guest> Rendezvous::accept(const Wanted& wanted, const 
   if (!caller.is_open() || getsockopt(caller.number(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0 ||
       (credentials.uid != geteuid() && geteuid() != 0) || !receive(caller.number(), hello))
     return std::nullopt;
-  handshake::Welcome welcome{handshake::kMagic, handshake::kVersion, 0, wanted.keep_environment, 0};
+  handshake::Welcome welcome{handshake::kMagic, handshake::kVersion, 0, 0};
   const bool same_version = hello.version == handshake::kVersion && hello.shared_memory_version == shared::kVersion;
-  if (credentials.pid != wanted.pid || !same_version) {
+  if (credentials.pid != wanted || !same_version) {
     welcome.answer = static_cast<std::uint32_t>(handshake::Answer::kIgnore);
     send_welcome(caller.number(), welcome, -1);
     return std::nullopt;

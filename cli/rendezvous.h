@@ -26,19 +26,14 @@ class Rendezvous {
   const std::string& path() const { return path_; }
   int descriptor() const { return listener_; }  // readable when somebody calls
 
-  // Which process is to be watched; all others are sent away and run unwatched.
-  struct Wanted {
-    pid_t pid = 0;
-    bool keep_environment = false;  // so that a program which it executes finds us too
-  };
-
   struct Guest {
     std::unique_ptr<SharedRegion> region;  // mapped by the guest
     ProcessFacts facts;                    // read while the guest waited for our answer, so that it cannot be gone
     std::string error;                     // why it stays unwatched after all, else empty
   };
-  // Answers one caller. Nothing when it was not the wanted one. Bounded in time, whatever the caller does.
-  std::optional<Guest> accept(const Wanted& wanted, const RegionSettings& settings);
+  // Answers one caller. Nothing when it was not the wanted one: others are sent away and run unwatched. Bounded in
+  // time, whatever the caller does.
+  std::optional<Guest> accept(pid_t wanted, const RegionSettings& settings);
 
  private:
   std::string folder_;

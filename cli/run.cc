@@ -145,18 +145,24 @@ class Run {
 
   // The program calls: at its start, or again after it has executed another one in its place.
   void welcome() {
-    const Rendezvous::Wanted wanted{child_.pid(), preflight_.is_script};
     const RegionSettings settings{options_.sample_interval, options_.max_depth, options_.seed, best_clock()};
-    auto guest = rendezvous_.accept(wanted, settings);
+    auto guest = rendezvous_.accept(child_.pid(), settings);
     if (!guest) return;
     if (!guest->error.empty()) return say("warning: the program runs unwatched: " + guest->error);
     const ProcessFacts& facts = guest->facts;
-    if (session_ && !options_.quiet)
-      say(fmt::format("the process now runs {}: its heap begins anew", facts.executable.path));
-    if (session_) session_->finish();
+    if (session_) end_of_previous_program(facts.executable.path);
     if (!symbols_) symbols_ = std::make_shared<SymbolService>(SymbolizerOptions{facts.root, {}});
     session_ = std::make_unique<Session>(std::move(guest->region), facts, preflight_.warnings);
     writer_.begin_anew();
+    next_profile_ = Clock::now() + options_.interval;
+  }
+
+  // Wrappers that become the service in an instant are not worth a profile; what has been profiled before is.
+  void end_of_previous_program(const std::string& successor) {
+    session_->finish();
+    if (has_profiles_) write_profile();
+    has_profiles_ = false;
+    if (!options_.quiet) say(fmt::format("the process now runs {}: its heap begins anew", successor));
   }
 
   // A signal to the whole group, as from the terminal, has reached the program too; one to us alone is passed on.
@@ -188,6 +194,7 @@ class Run {
   void write_profile() {
     if (!session_) return say("nothing to profile yet: the program has not called back");
     writer_.write(session_->snapshot(), symbols_, Clock::now() - started_);
+    has_profiles_ = true;
   }
 
   void conclude() {
@@ -209,6 +216,7 @@ class Run {
   std::unique_ptr<Session> session_;
   Clock::time_point started_, next_profile_, next_tend_;
   bool has_ended_ = false;
+  bool has_profiles_ = false;  // of the program that runs now
   bool warned_of_silence_ = false;
 };
 

@@ -58,8 +58,7 @@ HeapSnapshot Session::snapshot() {
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   learn_modules();
   snapshot.sample_interval = region_->settings().sample_interval;
-  if (const std::uint64_t resident = resident_bytes(facts_.pid); resident != 0) resident_bytes_ = resident;
-  snapshot.resident_bytes = resident_bytes_;
+  snapshot.resident_bytes = resident_bytes(facts_.pid);
   snapshot.command = facts_.command;
   snapshot.blindness = blindness(state);
   std::unordered_map<std::uint32_t, std::uint32_t> index;
@@ -99,11 +98,15 @@ Blindness Session::blindness(const Drain::State& state) const {
   blindness.notes = notes_;
   if (header.has_libunwind.load(std::memory_order_relaxed) == 2)
     blindness.notes.emplace_back("libunwind was not found in the target: a few unusual stacks end early");
+  if (const std::uint32_t forks = header.forks.load(std::memory_order_relaxed); forks != 0)
+    blindness.notes.push_back(
+        fmt::format("Children made by fork are not watched, and it made {}; a service that goes into the background is "
+                    "best run in the foreground.",
+                    forks));
   return blindness;
 }
 
 void Session::tend(SymbolService& symbols) {
-  if (const std::uint64_t resident = resident_bytes(facts_.pid); resident != 0) resident_bytes_ = resident;
   const Drain::State state = drain_.state();
   learn_modules();
   prefetch_symbols(symbols, state.sites);

@@ -30,8 +30,7 @@ class Session {
   // The process has ended (or became another program): what it had published is all there will be.
   void finish();
 
-  // To be called every second or so: starts symbol lookups for new stacks, takes rings back from threads that vanished,
-  // and remembers the resident size for when the process is gone.
+  // To be called every second or so: starts symbol lookups for new stacks, takes rings back from threads that vanished.
   void tend(SymbolService& symbols);
 
   pid_t pid() const { return facts_.pid; }
@@ -51,7 +50,6 @@ class Session {
   std::uint64_t modules_position_ = 0;
   std::unordered_map<std::uint32_t, StackTrace> traces_;  // by offset in the stack area: stacks never change
   std::size_t prefetched_sites_ = 0;
-  std::uint64_t resident_bytes_ = 0;
   Drain drain_;  // last: its thread uses the region
 };
 

@@ -70,6 +70,17 @@ ThreadPlace parse_place(std::string_view text) {
   return take_number(text, place.stack_pointer) && take_number(text, place.pc) ? place : ThreadPlace{};
 }
 
+MachineRegisters registers_of(const ThreadPlace& place) {
+  MachineRegisters registers;
+  registers.set(MachineRegisters::kPc, place.pc);
+  registers.set(MachineRegisters::kStackPointer, place.stack_pointer);
+  if (place.kind != ThreadPlace::Kind::kInCall) return registers;
+  for (std::size_t index = 0; index < place.arguments.size(); ++index) {
+    registers.set(MachineRegisters::kCallArguments[index], place.arguments[index]);
+  }
+  return registers;
+}
+
 // "nanoseconds run, nanoseconds waited to run, times put on a processor". The second goes on while a thread is ready.
 // A kernel that keeps no such statistics writes three zeros.
 std::optional<RunCount> parse_schedstat(std::string_view text) {

@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "symbolize/machine_registers.h"
+
 namespace leakwatch {
 
 // The file `syscall`: where a thread that does not run stands in its own code.
@@ -33,6 +35,9 @@ struct ThreadPlace {
 };
 
 ThreadPlace parse_place(std::string_view text);
+
+// What a place says of a sleeping thread's registers.
+MachineRegisters registers_of(const ThreadPlace& place);
 
 // How often a thread was put on a processor, and for how long. While these do not change it has not run.
 struct RunCount {

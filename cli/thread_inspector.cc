@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <future>
+#include <thread>
 #include <utility>
 
 #include "cli/system_call_names.h"
@@ -31,6 +32,8 @@ constexpr std::uint64_t kNextStretch = std::uint64_t{64} << 10U;
 constexpr auto kPatienceUninterruptible = std::chrono::milliseconds(10);
 constexpr auto kPatience = std::chrono::seconds(1);
 constexpr auto kPatienceInAll = std::chrono::seconds(2);
+
+constexpr auto kReturnToSleep = std::chrono::milliseconds(10);  // for all threads together
 
 constexpr std::string_view kNotPermitted = "looking into the process is not permitted";
 
@@ -108,7 +111,7 @@ void ThreadInspector::look_from_here(ThreadObservation& observation) {
   for (const auto& [index, outcome] : to_stop) {
     if (!stop_and_read(stopper, observation.threads[index], outcome)) gone.push_back(index);
   }
-  for (const ObservedThread& thread : observation.threads) follow_restarted_wait(thread);
+  follow_restarted_waits(observation.threads);
   for (auto index = gone.rbegin(); index != gone.rend(); ++index) {
     observation.threads.erase(observation.threads.begin() + static_cast<std::ptrdiff_t>(*index));
   }
@@ -121,24 +124,38 @@ void ThreadInspector::look_from_here(ThreadObservation& observation) {
 ThreadInspector::Outcome ThreadInspector::observe(ObservedThread& thread) {
   const ThreadFiles files(pid_, thread.tid);
   thread.name = files.name();
-  const ThreadPlace place = files.place();
-  describe(thread, files, place);
-  switch (place.kind) {
-    case ThreadPlace::Kind::kGone:
-      return thread.state == "exited" ? Outcome::kGone : Outcome::kRuns;  // or a kernel without that file
-    case ThreadPlace::Kind::kDenied:
-      refuse(thread);
-      return Outcome::kDone;
-    case ThreadPlace::Kind::kRunning:
-      return Outcome::kRuns;
-    default:
-      break;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const auto count = files.run_count();  // before the place, so that it covers the reading of that
+    const ThreadPlace place = files.place();
+    const bool is_asleep = place.kind == ThreadPlace::Kind::kInCall || place.kind == ThreadPlace::Kind::kBlocked;
+    if (!count || !is_asleep || place.stack_pointer == 0) return observe_awake(thread, files, place);
+    UnwoundStack unwound;
+    errno = 0;
+    if (copy_asleep(thread.tid, files, place, *count, unwound)) {
+      describe(thread, files, place);
+      note_wait(thread, place, *count);
+      keep_stack(thread, unwound);
+      return unwound.end == UnwindEnd::kRegisterUnknown ? Outcome::kNeedsRegisters : Outcome::kDone;
+    }
+    if (errno == EPERM) return observe_awake(thread, files, {.kind = ThreadPlace::Kind::kDenied});
   }
-  if (place.stack_pointer == 0) {  // it has ended and was not waited for, as a main thread before the others
+  describe(thread, files, {.kind = ThreadPlace::Kind::kRunning});
+  return Outcome::kRuns;
+}
+
+// Also where nothing is known of its sleep.
+ThreadInspector::Outcome ThreadInspector::observe_awake(ObservedThread& thread, const ThreadFiles& files,
+                                                        const ThreadPlace& place) {
+  describe(thread, files, place);
+  if (place.kind == ThreadPlace::Kind::kDenied) {
+    refuse(thread);
+    return Outcome::kDone;
+  }
+  if (place.kind == ThreadPlace::Kind::kBlocked) {  // and has no stack: a main thread that ended before the others
     thread.stack_note = "the thread has ended";
     return Outcome::kDone;
   }
-  return observe_asleep(thread, files);
+  return thread.state == "exited" ? Outcome::kGone : Outcome::kRuns;
 }
 
 void ThreadInspector::refuse(ObservedThread& thread) {
@@ -147,34 +164,11 @@ void ThreadInspector::refuse(ObservedThread& thread) {
   thread.stack_note = kNotPermitted;
 }
 
-ThreadInspector::Outcome ThreadInspector::observe_asleep(ObservedThread& thread, const ThreadFiles& files) {
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    const auto count = files.run_count();
-    const ThreadPlace place = files.place();
-    if (!count || place.kind == ThreadPlace::Kind::kGone) return Outcome::kGone;
-    if (place.stack_pointer == 0) return Outcome::kRuns;
-    StackCopy copy;
-    UnwoundStack unwound;
-    errno = 0;
-    if (!copy_asleep(thread.tid, files, place, *count, copy, unwound)) {
-      if (errno == EPERM) {
-        refuse(thread);
-        return Outcome::kDone;
-      }
-      continue;
-    }
-    describe(thread, files, place);
-    note_wait(thread, place, *count);
-    keep_stack(thread, unwound);
-    return unwound.end == UnwindEnd::kRegisterUnknown ? Outcome::kNeedsRegisters : Outcome::kDone;
-  }
-  return Outcome::kRuns;
-}
-
 // Copies and walks by turns, as most stacks need no more than their first stretch. Nothing is walked that was not
 // proved to be of one moment. False when the thread ran meanwhile, or with errno set when its memory is closed to us.
 bool ThreadInspector::copy_asleep(pid_t tid, const ThreadFiles& files, const ThreadPlace& place, RunCount count,
-                                  StackCopy& copy, UnwoundStack& unwound) {
+                                  UnwoundStack& unwound) {
+  StackCopy copy;
   std::uint64_t next = place.stack_pointer;
   std::uint64_t size = kFirstStretch;
   for (int stretch = 0; stretch < kMostStretches; ++stretch) {
@@ -196,8 +190,7 @@ bool ThreadInspector::copy_asleep(pid_t tid, const ThreadFiles& files, const Thr
 }
 
 UnwoundStack ThreadInspector::unwind_asleep(pid_t tid, const ThreadPlace& place, const StackCopy& copy) {
-  const auto registers = MachineRegisters::asleep(place.pc, place.stack_pointer);
-  UnwoundStack unwound = unwinder_.unwind(registers, copy, kMostFrames);
+  UnwoundStack unwound = unwinder_.unwind(registers_of(place), copy, kMostFrames);
   if (unwound.end != UnwindEnd::kRegisterUnknown) return unwound;
   const auto known = waits_.find(tid);
   if (known == waits_.end()) return unwound;
@@ -273,18 +266,25 @@ void ThreadInspector::remember_registers(pid_t tid, const ThreadStopResult& stop
   wait.stack = stop.stack.portion(stop.registers.stack_pointer(), wait.reach);
 }
 
-// The stop broke the wait and the kernel made it again, perhaps under another number. It is still the same to the
-// program, as long as it sleeps at the same place again.
-void ThreadInspector::follow_restarted_wait(const ObservedThread& thread) {
-  const auto known = waits_.find(thread.tid);
-  if (!thread.was_stopped_asleep || known == waits_.end()) return;
-  const ThreadFiles files(pid_, thread.tid);
-  const auto count = files.run_count();
-  const ThreadPlace place = files.place();
-  Wait& wait = known->second;
-  if (!count || place.pc != wait.place.pc || place.stack_pointer != wait.place.stack_pointer) return;
-  wait.place = place;
-  wait.count = *count;
+// The stop broke the wait and the kernel makes it again, perhaps under another number. It is still the same to the
+// program, as long as it sleeps at the same place again; which may take it a moment.
+void ThreadInspector::follow_restarted_waits(const std::vector<ObservedThread>& threads) {
+  const auto limit = Clock::now() + kReturnToSleep;
+  for (const ObservedThread& thread : threads) {
+    const auto known = waits_.find(thread.tid);
+    if (!thread.was_stopped_asleep || known == waits_.end()) continue;
+    const ThreadFiles files(pid_, thread.tid);
+    ThreadPlace place = files.place();
+    while (place.kind == ThreadPlace::Kind::kRunning && Clock::now() < limit) {
+      std::this_thread::sleep_for(kReturnToSleep / 100);
+      place = files.place();
+    }
+    const auto count = files.run_count();  // after the place: falling asleep changes it once more
+    Wait& wait = known->second;
+    if (!count || place.pc != wait.place.pc || place.stack_pointer != wait.place.stack_pointer) continue;
+    wait.place = place;
+    wait.count = *count;
+  }
 }
 
 void ThreadInspector::keep_stack(ObservedThread& thread, const UnwoundStack& unwound) const {

@@ -72,8 +72,8 @@ class ThreadInspector {
 
   void look_from_here(ThreadObservation& observation);
   Outcome observe(ObservedThread& thread);
-  Outcome observe_asleep(ObservedThread& thread, const ThreadFiles& files);
-  bool copy_asleep(pid_t tid, const ThreadFiles& files, const ThreadPlace& place, RunCount count, StackCopy& copy,
+  Outcome observe_awake(ObservedThread& thread, const ThreadFiles& files, const ThreadPlace& place);
+  bool copy_asleep(pid_t tid, const ThreadFiles& files, const ThreadPlace& place, RunCount count,
                    UnwoundStack& unwound);
   UnwoundStack unwind_asleep(pid_t tid, const ThreadPlace& place, const StackCopy& copy);
   void describe(ObservedThread& thread, const ThreadFiles& files, const ThreadPlace& place) const;
@@ -81,7 +81,7 @@ class ThreadInspector {
   void note_wait(ObservedThread& thread, const ThreadPlace& place, RunCount count);
   bool stop_and_read(ThreadStopper& stopper, ObservedThread& thread, Outcome outcome);
   void remember_registers(pid_t tid, const ThreadStopResult& stop, const UnwoundStack& unwound);
-  void follow_restarted_wait(const ObservedThread& thread);
+  void follow_restarted_waits(const std::vector<ObservedThread>& threads);
   void keep_stack(ObservedThread& thread, const UnwoundStack& unwound) const;
 
   pid_t pid_;

@@ -17,13 +17,26 @@ constexpr std::uint64_t kLargestStack = std::uint64_t{1} << 47;
 
 void ThreadLedger::apply(const Event& event) {
   switch (event.kind) {
-    case shared::EventKind::kThreadCreate: create(event); break;
-    case shared::EventKind::kThreadAttributes: describe(event); break;
-    case shared::EventKind::kThreadNotCreated: forget(event.address); break;
-    case shared::EventKind::kThreadStart: start(event); break;
-    case shared::EventKind::kThreadEnd: end(event.address); break;
-    case shared::EventKind::kThreadRelease: release(event); break;
-    default: break;
+    case shared::EventKind::kThreadCreate:
+      create(event);
+      break;
+    case shared::EventKind::kThreadAttributes:
+      describe(event);
+      break;
+    case shared::EventKind::kThreadNotCreated:
+      forget(event.address);
+      break;
+    case shared::EventKind::kThreadStart:
+      start(event);
+      break;
+    case shared::EventKind::kThreadEnd:
+      end(event.address);
+      break;
+    case shared::EventKind::kThreadRelease:
+      release(event);
+      break;
+    default:
+      break;
   }
 }
 

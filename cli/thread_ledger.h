@@ -21,14 +21,14 @@
 namespace leakwatch {
 
 struct ThreadRecord {
-  std::uint64_t token = 0;        // the target's own number for it, never used twice
-  std::uint32_t tid = 0;          // 0 until it has begun to run
-  std::uint64_t handle = 0;       // pthread_t; used again by later threads
-  std::uint32_t stack = 0;        // that created it: offset in the stack area
+  std::uint64_t token = 0;   // the target's own number for it, never used twice
+  std::uint32_t tid = 0;     // 0 until it has begun to run
+  std::uint64_t handle = 0;  // pthread_t; used again by later threads
+  std::uint32_t stack = 0;   // that created it: offset in the stack area
   std::uint64_t start_routine = 0;
   std::uint64_t stack_bytes = 0;  // reserved for its stack, without the guard
   std::uint64_t guard_bytes = 0;
-  std::uint64_t created = 0;      // ticks of the session's clock
+  std::uint64_t created = 0;  // ticks of the session's clock
   bool detached = false;
   bool ended = false;
   friend bool operator==(const ThreadRecord&, const ThreadRecord&) = default;

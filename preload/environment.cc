@@ -21,6 +21,12 @@ namespace {
 
 constexpr char kPreload[] = "LD_PRELOAD";
 constexpr char kOurName[] = "libleakwatch";
+constexpr std::size_t kLongest = 8192;
+
+// As they go into the environment of a program that this process becomes.
+char our_preload[kLongest] = "LD_PRELOAD=";
+char our_socket[256];
+std::size_t our_preload_length;  // of the variable with our object alone
 
 // libc's, or before libc is initialised (a program's preinit functions run then) the one that it will take.
 char** environment() {
@@ -47,11 +53,24 @@ bool is_ours(const char* item, std::size_t length) {
   return std::strncmp(name, kOurName, std::strlen(kOurName)) == 0;
 }
 
-// Items are separated by colons or blanks.
+void append(char* text, std::size_t room, const char* more, std::size_t length) {
+  const std::size_t used = std::strlen(text);
+  if (used + length >= room) return;
+  std::memcpy(text + used, more, length);
+  text[used + length] = 0;
+}
+
+void keep_ourselves(const char* item, std::size_t length) {
+  append(our_preload, kLongest, item, length);
+  our_preload_length = std::strlen(our_preload);
+}
+
+// Items are separated by colons or blanks. Ours is kept aside.
 void remove_ourselves(char* list) {
   char* out = list;
   for (const char* item = list; *item != 0;) {
     const std::size_t length = std::strcspn(item, ": ");
+    if (is_ours(item, length) && our_preload_length == 0) keep_ourselves(item, length);
     if (length != 0 && !is_ours(item, length)) {
       if (out != list) *out++ = ':';
       std::memmove(out, item, length);
@@ -75,12 +94,39 @@ const char* socket_from_environment() {
 void forget_environment() {
   for (char** place = environment(); place != nullptr && *place != nullptr;) {
     char* list = value_of(*place, kPreload);
+    if (value_of(*place, handshake::kSocketVariable) != nullptr && our_socket[0] == 0)
+      append(our_socket, sizeof our_socket, *place, std::strlen(*place));
     if (list != nullptr) remove_ourselves(list);
     if ((list != nullptr && *list == 0) || value_of(*place, handshake::kSocketVariable) != nullptr)
       remove_variable(place);
     else
       ++place;
   }
+}
+
+std::size_t count_variables(char* const* variables) {
+  std::size_t count = 0;
+  while (variables[count] != nullptr) ++count;
+  return count;
+}
+
+// The program's own list is put behind ours once, in the memory that becomes the next program's environment: nobody
+// reads ours again if the call fails, as the next one makes it anew.
+void add_ourselves(char* const* variables, char** enlarged) {
+  our_preload[our_preload_length] = 0;
+  char** out = enlarged;
+  *out++ = our_preload;
+  *out++ = our_socket;
+  for (; *variables != nullptr; ++variables) {
+    const char* list = value_of(*variables, kPreload);
+    if (list == nullptr)
+      *out++ = *variables;
+    else if (*list != 0) {
+      append(our_preload, kLongest, ":", 1);
+      append(our_preload, kLongest, list, std::strlen(list));
+    }
+  }
+  *out = nullptr;
 }
 
 const void* initial_stack() {

@@ -4,6 +4,7 @@
 // target executes do not inherit us.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace leakwatch::preload {
@@ -11,8 +12,14 @@ namespace leakwatch::preload {
 // The path of leakwatch's socket, or null when nobody called us.
 const char* socket_from_environment();
 
-// Removes our object from LD_PRELOAD, and our own variable.
+// Removes our object from LD_PRELOAD, and our own variable; keeps both for add_ourselves.
 void forget_environment();
+
+// For a program that this process becomes: `enlarged`, with room for kRoomForOurselves more than count_variables(),
+// becomes `variables` with our object in front of what LD_PRELOAD names, and the way to leakwatch.
+inline constexpr std::size_t kRoomForOurselves = 3;  // two variables and the end
+std::size_t count_variables(char* const* variables);
+void add_ourselves(char* const* variables, char** enlarged);
 
 // Whether a session may be started in a call from `from`: not in one of the dynamic loader, which is in the middle of
 // something when it allocates.

@@ -6,7 +6,10 @@
 //   X(name, return type, parameters)
 #pragma once
 
+#include <pthread.h>
+
 #include <cstddef>
+#include <ctime>
 
 // Functions that every program may call. Some are missing in some C libraries: next.cc says what happens then.
 #define LEAKWATCH_MALLOC_HOOKS(X)                            \
@@ -25,6 +28,26 @@
   X(pvalloc, void*, (std::size_t))                           \
   X(malloc_usable_size, std::size_t, (void*))                \
   X(dlclose, int, (void*))
+
+// Who makes threads, and who lets go of them. glibc's versions of each are one function.
+#define LEAKWATCH_THREAD_HOOKS(X)                                                                   \
+  X(pthread_create, int, (pthread_t*, const pthread_attr_t*, void* (*)(void*), void*))              \
+  X(pthread_join, int, (pthread_t, void**))                                                         \
+  X(pthread_tryjoin_np, int, (pthread_t, void**))                                                   \
+  X(pthread_timedjoin_np, int, (pthread_t, void**, const timespec*))                                \
+  X(pthread_clockjoin_np, int, (pthread_t, void**, clockid_t, const timespec*))                     \
+  X(pthread_detach, int, (pthread_t))                                                               \
+  X(thrd_create, int, (pthread_t*, int (*)(void*), void*))                                          \
+  X(thrd_join, int, (pthread_t, int*))                                                              \
+  X(thrd_detach, int, (pthread_t))
+
+// A process that becomes another program stays watched. The variadic execl functions reach none of these.
+#define LEAKWATCH_EXEC_HOOKS(X)                                   \
+  X(execve, int, (const char*, char* const*, char* const*))       \
+  X(execv, int, (const char*, char* const*))                      \
+  X(execvp, int, (const char*, char* const*))                     \
+  X(execvpe, int, (const char*, char* const*, char* const*))      \
+  X(fexecve, int, (int, char* const*, char* const*))
 
 // The C++ operators, by mangled name. libstdc++'s reach malloc and need no hook; those of an allocator library
 // (tcmalloc, jemalloc) do not. Only the variant of the object that is made for such programs exports them.

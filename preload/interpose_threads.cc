@@ -9,7 +9,7 @@
 #include <cerrno>
 
 #include "preload/next.h"
-#include "preload/threads.h"
+#include "preload/thread_recorder.h"
 
 #define LEAKWATCH_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -19,6 +19,7 @@ using leakwatch::preload::next;
 using leakwatch::preload::next_ready;
 using leakwatch::preload::prepare_thread;
 using leakwatch::preload::record_release;
+using leakwatch::preload::ThreadRoutine;
 using leakwatch::preload::ThreadStart;
 using leakwatch::preload::time_before_release;
 using leakwatch::shared::ThreadRelease;
@@ -27,12 +28,12 @@ namespace {
 
 // These leave by a jump into the program's routine (a test looks at the built object): what they held is gone by then.
 void* run_posix_thread(void* argument) {
-  const ThreadStart start = begin_thread(static_cast<ThreadStart*>(argument));
+  const ThreadRoutine start = begin_thread(static_cast<ThreadStart*>(argument));
   return reinterpret_cast<void* (*)(void*)>(start.routine)(start.argument);
 }
 
 int run_c11_thread(void* argument) {
-  const ThreadStart start = begin_thread(static_cast<ThreadStart*>(argument));
+  const ThreadRoutine start = begin_thread(static_cast<ThreadStart*>(argument));
   return reinterpret_cast<int (*)(void*)>(start.routine)(start.argument);
 }
 

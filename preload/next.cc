@@ -38,6 +38,8 @@ void fill(Function*& slot, const char* name) {
 void find_all() {
 #define LEAKWATCH_FILL(name, result, parameters) fill(next.name, #name);
   LEAKWATCH_MALLOC_HOOKS(LEAKWATCH_FILL)
+  LEAKWATCH_THREAD_HOOKS(LEAKWATCH_FILL)
+  LEAKWATCH_EXEC_HOOKS(LEAKWATCH_FILL)
   LEAKWATCH_OPERATOR_HOOKS(LEAKWATCH_FILL)
 #undef LEAKWATCH_FILL
 }

@@ -14,6 +14,8 @@ namespace leakwatch::preload {
 struct NextFunctions {
 #define LEAKWATCH_FIELD(name, result, parameters) result(*name) parameters;
   LEAKWATCH_MALLOC_HOOKS(LEAKWATCH_FIELD)
+  LEAKWATCH_THREAD_HOOKS(LEAKWATCH_FIELD)
+  LEAKWATCH_EXEC_HOOKS(LEAKWATCH_FIELD)
   LEAKWATCH_OPERATOR_HOOKS(LEAKWATCH_FIELD)
 #undef LEAKWATCH_FIELD
 };

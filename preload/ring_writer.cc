@@ -115,8 +115,7 @@ void claim_ring(Session& session, ThreadState& thread) {
   }
 }
 
-void release_ring(Session& session, ThreadState& thread) {
-  (void)session;
+void release_ring(ThreadState& thread) {
   if (thread.ring != nullptr) thread.ring->owner.store(0, std::memory_order_release);
   thread.ring = nullptr;
 }

@@ -15,7 +15,7 @@ namespace leakwatch::preload {
 void claim_ring(Session& session, ThreadState& thread);
 
 // The thread ends or has nothing to write any more: somebody else may have its ring.
-void release_ring(Session& session, ThreadState& thread);
+void release_ring(ThreadState& thread);
 
 // False when it had to be given up: the event is counted as lost, or the session has ended.
 bool write_event(Session& session, ThreadState& thread, const std::uint64_t* words, std::uint32_t count,

@@ -13,9 +13,8 @@
 #include "preload/connect.h"
 #include "preload/environment.h"
 #include "preload/private_memory.h"
-#include "preload/ring_writer.h"
 #include "preload/system.h"
-#include "preload/thread_state.h"
+#include "preload/thread_end.h"
 
 namespace leakwatch::preload {
 
@@ -25,16 +24,8 @@ alignas(64) constexpr std::uint16_t kNothingRecorded[kFilterElements] = {};
 
 std::atomic<std::uint32_t> started{0};  // 1: somebody is starting it, 2: that is over
 std::atomic<std::uint32_t> next_id{1};
-pthread_key_t thread_end_key;
-bool have_thread_end_key;
-
-void on_thread_end(void*) {
-  ThreadState& thread = thread_state;
-  Session* session = current_session();
-  if (session == nullptr || thread.session != session->id || thread.busy) return;
-  const BusyScope busy(thread);
-  release_ring(*session, thread);
-  thread.session = 0;  // the destructors that follow may still free something: then it joins again
+void count_fork() {
+  if (Session* session = current_session()) session->header->forks.fetch_add(1, std::memory_order_relaxed);
 }
 
 // The page must be gone in children before anything is on it.
@@ -59,6 +50,15 @@ std::uint64_t find_thread_id_offset() {
   constexpr std::uint64_t kOffset = 0x2d0;
   const auto descriptor = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
   return *reinterpret_cast<const std::uint32_t*>(descriptor + kOffset) == thread_id() ? kOffset : 0;
+}
+
+// What a thread gets that is created without attributes.
+void read_thread_defaults(Session& session) {
+  pthread_attr_t attributes;
+  if (pthread_getattr_default_np(&attributes) != 0) return;
+  pthread_attr_getstacksize(&attributes, &session.default_stack_bytes);
+  pthread_attr_getguardsize(&attributes, &session.default_guard_bytes);
+  pthread_attr_destroy(&attributes);
 }
 
 void copy_settings(Session& session, shared::Header* header) {
@@ -97,14 +97,17 @@ bool prepare(Session& session, shared::Header* header) {
 void start_session(const char* socket_path) {
   const Connection connection = connect_to_leakwatch(socket_path);
   if (static_cast<handshake::Answer>(connection.welcome.answer) == handshake::Answer::kIgnore) return;
-  if (connection.welcome.keep_environment == 0) forget_environment();
+  forget_environment();
   if (connection.memory == nullptr || !make_session_page()) return;
   Session& session = session_page->session;
   session.main_stack_end = reinterpret_cast<std::uintptr_t>(initial_stack());
   // The session starts before main, so on the main thread; a process that is joined later says which one that is.
   session.main_thread_pointer = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
+  read_thread_defaults(session);
+  session.process_id = static_cast<std::uint32_t>(system_call(SYS_getpid));
+  pthread_atfork(nullptr, count_fork, nullptr);
   session.thread_id_offset = find_thread_id_offset();
-  have_thread_end_key = pthread_key_create(&thread_end_key, on_thread_end) == 0;
+  make_thread_end_key();
   if (prepare(session, connection.memory)) session_page->active.store(&session, std::memory_order_release);
 }
 
@@ -129,10 +132,6 @@ std::uint32_t current_thread_id(const Session& session) {
   if (session.thread_id_offset == 0) return thread_id();
   const auto descriptor = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
   return *reinterpret_cast<const std::uint32_t*>(descriptor + session.thread_id_offset);
-}
-
-void register_thread_end(const Session& session) {
-  if (have_thread_end_key) pthread_setspecific(thread_end_key, &session);
 }
 
 void Session::wake_reader() {

@@ -34,7 +34,10 @@ struct Session {
   std::uint64_t* scratch;  // private: max_depth + 1 words for each ring
   std::uint64_t main_stack_end;
   std::uint64_t main_thread_pointer;
+  std::uint32_t process_id;
   std::uint64_t thread_id_offset;  // of the thread id in glibc's thread descriptor, 0 when it was not found there
+  std::size_t default_stack_bytes;
+  std::size_t default_guard_bytes;
   FrameRules frame_rules;
   StackTable stacks;
   Modules modules;
@@ -63,9 +66,6 @@ inline Session* current_session() {
 // One element per hash of an address: not zero means "its free must be looked at". All zero without a session, all ones
 // in exact mode, and otherwise a counting filter over the sampled blocks. So the test in front of free is one load.
 extern std::atomic<const std::uint16_t*> free_filter;
-
-// Has the calling thread give its ring back when it ends.
-void register_thread_end(const Session& session);
 
 // Opens the session that the environment names, at most once in a process; later calls return at once. The caller is
 // marked busy. `from` is where the program called: nothing is started from inside the dynamic loader.

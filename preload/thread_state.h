@@ -20,7 +20,7 @@ struct ThreadState {
   std::uint64_t random;
   shared::Ring* ring;        // null until the thread has one in `session`
   std::uint64_t room_until;  // the ring has room up to this position; saves reading the reader's cache line
-  std::uint64_t token;       // of a thread that we saw being created (threads.h), else 0
+  std::uint64_t token;       // of a thread that we saw being created (thread_recorder.h), else 0
   const void* passed_on;     // the block that the next function is releasing on our behalf: see recorder.h
   std::uint32_t session;     // the session that the fields above belong to, 0 for none
   bool busy;                 // inside a hook: a nested call (a signal handler, dlsym) is passed through

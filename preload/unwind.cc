@@ -45,7 +45,7 @@ class Walk {
         case FrameRule::kComplex:
           return false;
         case FrameRule::kNone:
-          return end(shared::Mark::kUnknownCaller);
+          return is_at_entry() || end(shared::Mark::kUnknownCaller);
         case FrameRule::kSignal:
           if (!leave_signal_frame()) return end(shared::Mark::kUnknownCaller);
           break;
@@ -62,6 +62,12 @@ class Walk {
   bool end(shared::Mark mark) {
     addresses_[depth++] = static_cast<std::uint64_t>(mark);
     return true;
+  }
+
+  // The loader's entry code has no unwind information; it stands where the kernel began the main thread's stack.
+  bool is_at_entry() const {
+    constexpr std::uint64_t kNear = 16;
+    return extent_.high == session_.main_stack_end && extent_.high - at_.sp + kNear <= 2 * kNear;
   }
 
   bool leave_frame(const FrameRule& rule) {

@@ -6,6 +6,7 @@
 
 #include "preload/ring_writer.h"
 #include "preload/sampler.h"
+#include "preload/thread_end.h"
 
 namespace leakwatch::preload {
 

@@ -14,8 +14,8 @@ inline constexpr std::uint64_t kMagic = 0x01'6f'6c'6c'65'68'57'4c;  // "LWhello\
 inline constexpr std::uint32_t kVersion = 1;
 inline constexpr std::uint64_t kTimeoutNs = 5'000'000'000;  // then the target runs unwatched
 
-// Names of the environment variables that lead a process here. The target takes them out of its environment, unless
-// Welcome asks to keep them for programs that it will execute.
+// The environment variable that leads a process here. The target takes it out of its environment, so that children do
+// not inherit it, and puts it back for a program that it becomes.
 inline constexpr char kSocketVariable[] = "LEAKWATCH_SOCKET";
 
 struct Hello {
@@ -36,8 +36,7 @@ struct Welcome {
   std::uint64_t magic;
   std::uint32_t version;
   std::uint32_t answer;  // Answer
-  std::uint32_t keep_environment;
-  std::uint32_t follow_forks;
+  std::uint64_t reserved;
 };
 static_assert(sizeof(Welcome) == 24);
 

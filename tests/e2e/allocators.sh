@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Programs that bring their own allocator as a library, C and C++. Debian: libjemalloc2, libtcmalloc-minimal4.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 libraries=()
 for name in libjemalloc.so.2 libtcmalloc_minimal.so.4; do

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # More threads than there are rings: what goes unrecorded is counted to the last, and the threads after them are exact.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 lost() { comments "$1" | sed -n 's/ allocations\{0,1\} went unrecorded.*//p' | tr -d ,; }
 

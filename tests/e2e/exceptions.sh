@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # libunwind's _Unwind_* must not take over the exceptions of a program that gets its own unwinder late.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 library="$TARGETS/liblate_throw.so"
 readelf -d "$TARGETS/target-late_throw" | grep -q 'NEEDED.*libgcc' && fail 'the target has libgcc from its start'

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # A full disk costs one profile, says so in a line, and the session goes on.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 mkdir disk
 mount -t tmpfs -o size=256k tmpfs disk 2>/dev/null || skip "mounting a small file system needs root"

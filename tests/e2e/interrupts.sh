@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Signals that leakwatch gets reach the program once: passed on when they were sent to leakwatch alone, and not a second
 # time when the terminal's Ctrl-C or a kill of the whole group has reached the program already.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 interrupts() { grep -c '^interrupted' out.stdout; }
 interrupted() { [ "$(interrupts)" -ge "$1" ]; }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # A SIGKILL loses nothing: the profile of a target that was at rest is exact, that of one in a storm is well formed.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 begin -q --exact -- "$TARGETS/target-still" 1000
 kill -KILL "$target"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What we reserve is address space, and stays that when the program locks its memory.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 [ "$(ulimit -l)" = unlimited ] || [ "$(id -u)" -eq 0 ] || skip "locking memory needs a higher ulimit -l"
 resident() { sed -n 's/^resident //p' "$1"; }

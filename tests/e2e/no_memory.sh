@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Where our memory does not fit under the program's limit it runs unwatched, as if we were not there, and that is said.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 cat >limited <<SCRIPT
 #!/bin/bash

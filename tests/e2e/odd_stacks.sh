@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Stacks that nobody announced (fibers, alternate stacks, code made at run time) and stacks that are too deep end with a
 # mark; nothing crashes and nothing is lost.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 watch_exactly "$TARGETS/target-odd-stacks"
 watch -q --exact --max-depth 16 -- "$TARGETS/target-odd-stacks"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the linker made of the preload objects: exports, needs, thread-local storage.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 check=$SOURCE_ROOT/scripts/check-preload-object
 folder=$(dirname "$LEAKWATCH")/../preload

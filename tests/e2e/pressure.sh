@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The reader is stopped again and again while eight threads storm, never for as long as a writer waits: nothing is lost.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 begin -q --exact -- "$TARGETS/target-storm" 8 300000 gate
 touch gate

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # leakwatch is killed, or stopped, before and in a storm: the target goes on, with right results, after one wait that is
 # bounded by the stale heartbeat (2 s; a minute here: a slow machine is no failure, waiting without limit is).
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 target_is_done() { grep -qx done out.stdout; }
 

@@ -2,7 +2,7 @@
 # Sampled figures are unbiased: over 40 seeds the mean of each site's estimate is within 4 standard errors of the truth.
 # The errors are those of theory: blocks of s bytes are sampled independently with p = 1 - e^(-s/R). The seeds are
 # fixed, and so is the result. The same seed gives the same profile.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 interval=65536 seeds=40
 for seed in $(seq 1 $seeds); do

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every thread draws its own luck: 3000 short threads that do the same are seen in proportion, whatever the seed. Here
 # about 375 blocks are sampled, so that one standard error is 5 %.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 for seed in 1 2 3; do
   watch -q --seed $seed -- "$TARGETS/target-brief" 3000

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A script is followed: its interpreter is watched, and then the program that it executes in its place. What it starts
 # as children is not.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 cat >service <<SCRIPT
 #!/bin/sh

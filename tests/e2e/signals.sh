@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A signal handler that allocates inside an interrupted hook: the program's own allocations stay exact, the handler's
 # are recorded or counted as lost, and nothing is left that looks alive.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 watch -q --exact -- "$TARGETS/target-signals" 200000
 expect "status" "$?" 0

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What brings a profile about: the interval, SIGUSR1, the end. Two of a target at rest differ in nothing but the time.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 begin -q --exact -i 200ms -- "$TARGETS/target-still"
 wait_until 60 profile_exists 0003 || fail "the interval brought no three profiles"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The exit status is the program's own; what cannot be done is said, and nothing is started.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 # refused STATUS PATTERN ARG...
 refused() {

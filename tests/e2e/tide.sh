@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # From snapshot to snapshot alloc_* never falls, for any sample; when all is freed, nothing is left, whatever was
 # sampled.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 1
 
 begin -q --sample-interval 4KiB -- "$TARGETS/target-tide" gate
 for number in 0001 0002 0003 0004 0005; do

@@ -28,11 +28,13 @@ ThreadStart* prepare_thread(const pthread_attr_t* attributes, void* routine, voi
 // The creation failed.
 void abandon_thread(ThreadStart* start);
 
-// In the new thread, first of all. Takes `start` over.
-ThreadStart begin_thread(ThreadStart* start);
-
-// In a thread that is about to end.
-void end_thread();
+// In the new thread, first of all. Takes `start` over. What it returns fits two registers, so that the trampoline keeps
+// nothing in memory and can leave by a jump.
+struct ThreadRoutine {
+  void* routine;
+  void* argument;
+};
+ThreadRoutine begin_thread(ThreadStart* start);
 
 // When a call that may release a thread begins: 0 without a session.
 std::uint64_t time_before_release();

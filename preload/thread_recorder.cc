@@ -2,18 +2,17 @@
 //
 // See the header. Thread events are few and none may be lost: like frees, they wait for room.
 
-#include "preload/threads.h"
+#include "preload/thread_recorder.h"
 
 #include <atomic>
 
 #include "preload/clock.h"
 #include "preload/next.h"
-#include "preload/recorder.h"
 #include "preload/ring_writer.h"
 #include "preload/session.h"
-#include "preload/system.h"
 #include "preload/thread_state.h"
 #include "preload/unwind.h"
+#include "preload/watched_call.h"
 
 namespace leakwatch::preload {
 
@@ -80,21 +79,16 @@ void abandon_thread(ThreadStart* start) {
   next.free(start);
 }
 
-ThreadStart begin_thread(ThreadStart* start) {
+ThreadRoutine begin_thread(ThreadStart* start) {
   const ThreadStart mine = *start;
   next.free(start);
   const WatchedCall call(0);
-  if (!call.is_watched()) return mine;
-  call.thread().token = mine.token;
-  write_long(call.session(), call.thread(), EventKind::kThreadStart, mine.token, pthread_self(), thread_id());
-  return mine;
-}
-
-void end_thread() {
-  const WatchedCall call(0);
-  if (!call.is_watched() || call.thread().token == 0) return;
-  write_short(call.session(), call.thread(), EventKind::kThreadEnd, call.thread().token);
-  call.thread().token = 0;
+  if (call.is_watched()) {
+    call.thread().token = mine.token;
+    write_long(call.session(), call.thread(), EventKind::kThreadStart, mine.token, pthread_self(),
+               current_thread_id(call.session()));
+  }
+  return {mine.routine, mine.argument};
 }
 
 std::uint64_t time_before_release() {

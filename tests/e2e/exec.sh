@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+# A process that becomes another program stays watched, through any wrapper that does not fork; children do not.
+. "$(dirname "$0")/lib.sh" || exit 1
+
+watch --exact -- env A=1 nice -n 1 bash -c 'exec "$0"' "$TARGETS/target-resize" || fail "status $?"
+expect_truth "$(last_profile)" out.stdout
+expect "programs on the way" "$(grep -c 'now runs' out.stderr)" 3
+expect "profiles" "$(ls out)" heap.0001.pb.gz
+
+# What had been profiled before is profiled once more at its end.
+watch -i 200ms --exact -- bash -c 'sleep 0.5; exec "$0"' "$TARGETS/target-resize" || fail "status $?"
+expect_truth "$(last_profile)" out.stdout
+before=$(ls out/heap.*.pb.gz | tail -2 | head -1)
+expect_match "the program before" "$("$PROFILE_DUMP" "$before" | grep '^comment command')" 'command: bash -c'
+
+# The child is told apart from its parent.
+watch_exactly bash -c '"$0" >/dev/null; exec "$0"' "$TARGETS/target-resize"
