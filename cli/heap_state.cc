@@ -5,8 +5,10 @@
 
 #include "cli/heap_state.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 namespace leakwatch {
 
@@ -23,7 +25,10 @@ std::uint32_t class_number(std::uint64_t size) {
   return static_cast<std::uint32_t>(kSmallSizes / kSmallStep) + 1 + (doubling - 7) * 4 + quarter;
 }
 
-// A size beyond any address space comes from overwritten memory; it must not overflow the sums.
+constexpr std::size_t kSharedRing = 0;
+constexpr std::size_t kMostInFlight = 1 << 16;
+
+// A size beyond any address space comes from overwritten memory.
 constexpr std::uint64_t kLargestSize = std::uint64_t{1} << 47;
 
 }  // namespace
@@ -47,7 +52,7 @@ void HeapState::apply(std::size_t ring, const Event& event) {
       free(event.address);
       break;
     case shared::EventKind::kReallocFree:
-      reallocated_[ring] = free(event.address);
+      free_for_realloc(ring, event.address);
       break;
     case shared::EventKind::kReallocFailed:
       take_back(ring, event.address);
@@ -79,9 +84,20 @@ Block HeapState::free(std::uint64_t address) {
   return block;
 }
 
-// The realloc failed, so the block is what it was. Only the ring's last realloc can fail.
+void HeapState::free_for_realloc(std::size_t ring, std::uint64_t address) {
+  const Block block = free(address);
+  if (ring != kSharedRing) {
+    reallocated_[ring] = block;
+  } else if (block.address != 0) {
+    // Those that succeeded are never asked for again.
+    if (reallocated_on_shared_ring_.size() >= kMostInFlight) reallocated_on_shared_ring_.clear();
+    reallocated_on_shared_ring_[address] = block;
+  }
+}
+
+// The realloc failed, so the block is what it was. Only the last realloc of a thread can fail.
 void HeapState::take_back(std::size_t ring, std::uint64_t address) {
-  Block& block = reallocated_[ring];
+  Block& block = ring == kSharedRing ? reallocated_on_shared_ring_[address] : reallocated_[ring];
   if (address != 0 && block.address == address && blocks_.take(address).address == 0) begin_life(block);
   block = {};
 }
@@ -120,11 +136,17 @@ HeapState::Weight HeapState::weight(std::uint64_t size) const {
 std::vector<HeapState::Site> HeapState::sites() const {
   std::vector<Site> result;
   result.reserve(totals_.size());
-  const auto whole = [](std::int64_t fixed) { return (fixed + kOne / 2) >> 16; };
+  const auto clamped = [](Sum sum) {
+    constexpr Sum kLargest = std::numeric_limits<std::int64_t>::max();
+    return static_cast<std::int64_t>(std::min(sum, kLargest));
+  };
+  const auto whole = [&clamped](Sum fixed) { return clamped((fixed + kOne / 2) >> 16); };
   for (std::size_t i = 0; i < totals_.size(); ++i) {
     const Totals& t = totals_[i];
     result.push_back(
-        {stacks_[i], classes_[i], {whole(t.alloc_objects), t.alloc_space, whole(t.inuse_objects), t.inuse_space}});
+        {stacks_[i],
+         classes_[i],
+         {whole(t.alloc_objects), clamped(t.alloc_space), whole(t.inuse_objects), clamped(t.inuse_space)}});
   }
   return result;
 }

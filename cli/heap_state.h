@@ -41,11 +41,13 @@ class HeapState {
   std::uint64_t implied_frees() const { return implied_frees_; }
 
  private:
+  // Wide enough for whatever overwritten memory may claim.
+  __extension__ using Sum = __int128;
   struct Totals {
-    std::int64_t alloc_objects = 0;  // fixed point, kOne is one block
-    std::int64_t alloc_space = 0;
-    std::int64_t inuse_objects = 0;
-    std::int64_t inuse_space = 0;
+    Sum alloc_objects = 0;  // fixed point, kOne is one block
+    Sum alloc_space = 0;
+    Sum inuse_objects = 0;
+    Sum inuse_space = 0;
   };
   struct Weight {
     std::int64_t objects;
@@ -55,6 +57,7 @@ class HeapState {
 
   void allocate(const Event& event);
   Block free(std::uint64_t address);
+  void free_for_realloc(std::size_t ring, std::uint64_t address);
   void take_back(std::size_t ring, std::uint64_t address);
   void end_life(const Block& block);
   void begin_life(const Block& block);
@@ -68,6 +71,8 @@ class HeapState {
   std::vector<std::uint64_t> classes_;                           // of each site
   std::vector<Totals> totals_;                                   // of each site
   std::vector<Block> reallocated_;  // of each ring: the block that its last event freed for a realloc
+  // The same for the shared ring, where the reallocs of several threads are in flight at once.
+  std::unordered_map<std::uint64_t, Block> reallocated_on_shared_ring_;
   std::uint64_t unknown_frees_ = 0;
   std::uint64_t implied_frees_ = 0;
 };

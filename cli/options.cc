@@ -20,6 +20,8 @@ namespace leakwatch {
 
 namespace {
 
+constexpr std::string_view kHint = "\nTry 'leakwatch run --help'.";
+
 struct Unit {
   std::string_view name;  // lower case
   double factor;
@@ -33,7 +35,7 @@ double parse_quantity(std::string_view text, const std::vector<Unit>& units, std
   std::transform(unit.begin(), unit.end(), unit.begin(), [](unsigned char c) { return std::tolower(c); });
   const auto found = std::find_if(units.begin(), units.end(), [&](const Unit& u) { return u.name == unit; });
   if (error != std::errc() || found == units.end() || !std::isfinite(number) || number < 0)
-    throw Error(fmt::format("'{}' is not {}", text, wanted));
+    throw Error(fmt::format("'{}' is not {}.{}", text, wanted, kHint));
   return number * found->factor;
 }
 
@@ -87,17 +89,21 @@ std::size_t command_position(int argc, const char* const* argv) {
     const std::string_view word = argv[i];
     if (word == "--") return static_cast<std::size_t>(i + 1);
     if (word.empty() || word[0] != '-' || word == "-") return static_cast<std::size_t>(i);
-    if (std::find(std::begin(kWithValue), std::end(kWithValue), word) != std::end(kWithValue)) ++i;
+    // "-qi 1s": the last of several short options may be one that takes a value.
+    const bool is_cluster = word.size() > 2 && word[1] != '-' && word.find_first_of("io") == word.size() - 1;
+    if (!is_cluster && std::find(std::begin(kWithValue), std::end(kWithValue), word) == std::end(kWithValue)) continue;
+    if (++i == argc || std::string_view(argv[i]) == "--") throw Error(fmt::format("{} needs a value.{}", word, kHint));
   }
   return static_cast<std::size_t>(argc);
 }
 
 void finish_run_options(RunOptions& options, const RunTexts& texts) {
   options.interval = parse_duration(texts.interval);
-  if (options.interval < std::chrono::milliseconds(10)) throw Error("--interval must be at least 10ms");
+  if (options.interval < std::chrono::milliseconds(10))
+    throw Error(fmt::format("--interval must be at least 10ms.{}", kHint));
   options.sample_interval = texts.exact ? 1 : parse_size(texts.sample_interval);
   if (options.sample_interval == 0)
-    throw Error("--sample-interval must be at least 1 byte; 1, or --exact, records every event");
+    throw Error(fmt::format("--sample-interval must be at least 1 byte; 1, or --exact, records every event.{}", kHint));
 }
 
 }  // namespace

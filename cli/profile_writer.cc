@@ -10,6 +10,8 @@
 
 #include "cli/heap_profile.h"
 #include "cli/report.h"
+#include "cli/thread_profile.h"
+#include "cli/thread_report.h"
 
 namespace leakwatch {
 
@@ -42,11 +44,10 @@ void ProfileWriter::begin_anew() {
   next_is_first_ = true;
 }
 
-void ProfileWriter::write(HeapSnapshot snapshot, std::shared_ptr<SymbolService> symbols,
-                          std::chrono::duration<double> age) {
+void ProfileWriter::write(Moment moment, std::shared_ptr<SymbolService> symbols) {
   const std::lock_guard lock(mutex_);
   if (jobs_.size() >= kMostWaiting) return say("a profile was left out: the ones before it are still being written");
-  jobs_.push_back({std::move(snapshot), std::move(symbols), age, next_is_first_});
+  jobs_.push_back({std::move(moment), std::move(symbols), next_is_first_});
   next_is_first_ = false;
   changed_.notify_one();
 }
@@ -59,7 +60,20 @@ std::string ProfileWriter::finish() {
   }
   if (thread_.joinable()) thread_.join();
   if (!last_) return {};
-  return final_report(*first_, *last_, lookup(*symbols_), first_profile_, last_profile_);
+  // Many programs free all they have when they end. What had grown until then is what the user wants to know.
+  const bool freed_at_end =
+      last_alive_ && 2 * total(last_->moment.heap).inuse_space < total(last_alive_->moment.heap).inuse_space;
+  const Written& shown = freed_at_end ? *last_alive_ : *last_;
+  const SymbolLookup symbols = lookup(*symbols_);
+  std::string report =
+      freed_at_end ? "Most of the heap was freed when the program ended: this is what it held before.\n" : "";
+  report += final_report(first_->moment.heap, shown.moment.heap, symbols, first_->path, shown.path);
+  // The last look at the threads was taken while there were any.
+  const ThreadSnapshot& threads = (last_alive_ ? *last_alive_ : *last_).moment.threads;
+  const bool alone = first_->path == (last_alive_ ? *last_alive_ : *last_).path;
+  const std::string about_threads = thread_report(alone ? ThreadSnapshot() : first_->moment.threads, threads, symbols,
+                                                  alone ? "since the start" : "since the first profile");
+  return about_threads.empty() ? report : about_threads + "\n" + report;
 }
 
 void ProfileWriter::run() {
@@ -79,20 +93,29 @@ void ProfileWriter::run() {
   }
 }
 
+std::string ProfileWriter::write_file(const std::string& kind, const std::string& profile) {
+  const ProfileFolder::Written written = folder_.write(kind, gzip(profile));
+  if (!written.error.empty()) say(written.error);
+  return written.path;
+}
+
 void ProfileWriter::process(Job job) {
   symbols_ = std::move(job.symbols);
-  const std::string bytes = build_heap_profile(job.snapshot, lookup(*symbols_), HeapProfileKind::kHeap);
-  const ProfileFolder::Written written = folder_.write("heap", gzip(bytes));
-  if (!written.error.empty()) say(written.error);
+  const SymbolLookup symbols = lookup(*symbols_);
+  Moment& moment = job.moment;
+  const std::string path = write_file("heap", build_heap_profile(moment.heap, symbols, HeapProfileKind::kHeap));
+  write_file("threads", build_threads_profile(moment.threads, symbols));
+  write_file("threadcreate", build_threadcreate_profile(moment.threads, symbols));
   if (job.is_first || !first_) {
-    first_ = job.snapshot;
-    first_profile_ = written.path;
+    first_ = {moment, path};
+    last_alive_.reset();
   }
-  if (first_profile_.empty()) first_profile_ = written.path;
-  if (!written.path.empty()) last_profile_ = written.path;
+  if (first_->path.empty()) first_->path = path;
   if (!quiet_)
-    say(snapshot_line(*first_, job.snapshot, job.age.count(), written.path.empty() ? "not written" : written.path));
-  last_ = std::move(job.snapshot);
+    say(snapshot_line(first_->moment.heap, moment.heap, moment.threads.threads.size(), moment.age.count(),
+                      path.empty() ? "not written" : path));
+  last_ = {std::move(moment), path};
+  if (last_->moment.heap.resident_bytes != 0 && !path.empty()) last_alive_ = last_;
 }
 
 }  // namespace leakwatch

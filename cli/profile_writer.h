@@ -16,6 +16,7 @@
 #include "cli/profile.h"
 #include "cli/profile_folder.h"
 #include "cli/snapshot.h"
+#include "cli/thread_snapshot.h"
 #include "symbolize/symbol_service.h"
 
 namespace leakwatch {
@@ -33,17 +34,23 @@ class ProfileWriter {
   // The program became another one: changes count from its first snapshot.
   void begin_anew();
 
-  // Queues the snapshot and returns. When several wait already, it is left out, and that is said.
-  void write(HeapSnapshot snapshot, std::shared_ptr<SymbolService> symbols, std::chrono::duration<double> age);
+  // What was seen at one moment.
+  struct Moment {
+    HeapSnapshot heap;
+    ThreadSnapshot threads;
+    std::chrono::duration<double> age;  // since the program started
+  };
+
+  // Queues the moment and returns. When several wait already, it is left out, and that is said.
+  void write(Moment moment, std::shared_ptr<SymbolService> symbols);
 
   // Waits until all is written. The final report, empty when there was no snapshot.
   std::string finish();
 
  private:
   struct Job {
-    HeapSnapshot snapshot;
+    Moment moment;
     std::shared_ptr<SymbolService> symbols;
-    std::chrono::duration<double> age;
     bool is_first;
   };
 
@@ -60,8 +67,14 @@ class ProfileWriter {
   bool leaving_ = false;
 
   // Only the thread touches these until it has ended.
-  std::optional<HeapSnapshot> first_, last_;
-  std::string first_profile_, last_profile_;
+  struct Written {
+    Moment moment;
+    std::string path;  // of the heap profile, empty when it could not be written
+  };
+
+  std::string write_file(const std::string& kind, const std::string& profile);
+  std::optional<Written> first_, last_;
+  std::optional<Written> last_alive_;  // the last one taken while the program ran
   std::shared_ptr<SymbolService> symbols_;
   std::thread thread_;
 };

@@ -75,7 +75,16 @@ Rendezvous::Rendezvous() : folder_(make_folder()), path_(folder_ + "/socket") {
 Rendezvous::~Rendezvous() {
   if (listener_ >= 0) close(listener_);
   unlink(path_.c_str());
+  if (!link_.empty()) unlink(link_.c_str());
   rmdir(folder_.c_str());
+}
+
+std::string Rendezvous::plain_path(const std::string& file) {
+  if (file.find_first_of(" :") == std::string::npos) return file;
+  link_ = folder_ + file.substr(file.rfind('/'));
+  if (symlink(file.c_str(), link_.c_str()) != 0)
+    throw Error(fmt::format("cannot link {} in {}: {}", file, folder_, std::strerror(errno)));
+  return link_;
 }
 
 std::optional<Rendezvous::Guest> Rendezvous::accept(pid_t wanted, const RegionSettings& settings) {

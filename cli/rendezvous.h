@@ -24,6 +24,9 @@ class Rendezvous {
   Rendezvous& operator=(const Rendezvous&) = delete;
 
   const std::string& path() const { return path_; }
+  // A path to `file` that LD_PRELOAD can carry, whose list is split at blanks and colons: `file` itself, or a link to
+  // it beside the socket.
+  std::string plain_path(const std::string& file);
   int descriptor() const { return listener_; }  // readable when somebody calls
 
   struct Guest {
@@ -38,6 +41,7 @@ class Rendezvous {
  private:
   std::string folder_;
   std::string path_;
+  std::string link_;
   int listener_ = -1;
 };
 

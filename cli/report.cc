@@ -18,6 +18,8 @@
 #include <string_view>
 #include <utility>
 
+#include "cli/place.h"
+
 namespace leakwatch {
 namespace {
 
@@ -81,119 +83,13 @@ std::string shell_quoted(const std::string& word) {
   return quoted + "'";
 }
 
-bool starts_with_any(std::string_view text, const auto& beginnings) {
-  return std::any_of(beginnings.begin(), beginnings.end(),
-                     [text](std::string_view each) { return text.starts_with(each); });
-}
-
-bool is_system_path(std::string_view path) {
-  constexpr std::array<std::string_view, 11> kSystem{"/lib/",         "/lib32/",     "/lib64/",     "/libx32/",
-                                                     "/usr/lib/",     "/usr/lib32/", "/usr/lib64/", "/usr/libx32/",
-                                                     "/usr/libexec/", "[",           "linux-vdso"};
-  return starts_with_any(path, kSystem);
-}
-
-std::size_t end_of_brackets(std::string_view text, std::size_t open) {
-  int depth = 0;
-  for (std::size_t i = open; i < text.size(); ++i) {
-    if (std::string_view("<([{").find(text[i]) != std::string_view::npos) ++depth;
-    if (std::string_view(">)]}").find(text[i]) != std::string_view::npos && --depth == 0) return i;
-  }
-  return text.size();
-}
-
-bool is_word(std::string_view text, std::size_t position, std::string_view word) {
-  const auto is_letter = [](unsigned char byte) { return std::isalnum(byte) != 0 || byte == '_'; };
-  return text.substr(position).starts_with(word) && (position == 0 || !is_letter(text[position - 1]));
-}
-
-// "std::vector<int> app::list<int>(int)" begins with what it returns, as all templates do when they are demangled; this
-// is the part from "app" on.
-std::string_view without_return_type(std::string_view function) {
-  std::size_t name = 0;
-  for (std::size_t i = 0; i < function.size(); ++i) {
-    if (is_word(function, i, "operator")) break;
-    const bool opens_parameters = function[i] == '(' && i > name && !function.substr(i).starts_with("(anonymous");
-    if (opens_parameters || function.substr(i).starts_with(" [")) break;
-    if (std::string_view("<([{").find(function[i]) != std::string_view::npos) {
-      i = end_of_brackets(function, i);
-    } else if (function[i] == ' ') {
-      name = i + 1;
-    }
-  }
-  return function.substr(name);
-}
-
-// Code that only passes the program's wish on: the C++ and Rust libraries, also where they were inlined.
-bool is_library_internal(const Frame& frame) {
-  constexpr std::array<std::string_view, 3> kNames{"std::", "__gnu_cxx::", "operator new"};
-  constexpr std::array<std::string_view, 2> kSources{"/usr/include/c++/", "/rustc/"};
-  return starts_with_any(without_return_type(frame.function), kNames) || starts_with_any(frame.file, kSources);
-}
-
-struct Place {
-  std::string function;
-  std::string full_location;  // with the whole path: two files of one name stay apart
-  std::string location;
-};
-
-// Finds the place in the program's own code that a stack of one snapshot stands for.
-class PlaceFinder {
- public:
-  PlaceFinder(const HeapSnapshot& snapshot, const SymbolLookup& symbols) : snapshot_(snapshot), symbols_(symbols) {}
-
-  Place find(const StackTrace& stack) const {
-    for (const CodeAddress& address : stack) {
-      if (!is_own(address)) continue;
-      for (const Frame& frame : frames(address)) {
-        if (!is_library_internal(frame)) return place(address, frame);
-      }
-    }
-    return leaf(stack);
-  }
-
- private:
-  static bool is_in_module(const CodeAddress& address) { return address.module < CodeAddress::kMarkFrame; }
-
-  bool is_own(const CodeAddress& address) const {
-    if (!is_in_module(address)) return false;
-    return address.module == 0 || !is_system_path(module(address).path);
-  }
-
-  const Module& module(const CodeAddress& address) const { return snapshot_.modules.at(address.module); }
-
-  std::uint64_t in_file(const CodeAddress& address) const { return address.address - module(address).bias; }
-
-  const std::vector<Frame>& frames(const CodeAddress& address) const {
-    return symbols_.frames(module(address), in_file(address));
-  }
-
-  Place place(const CodeAddress& address, const Frame& frame) const {
-    const std::string offset = name_by_offset(module(address), in_file(address));
-    if (frame.file.empty()) return {frame.function, offset, offset};
-    const std::string line = frame.line > 0 ? fmt::format(":{}", frame.line) : "";
-    return {frame.function, frame.file + line, frame.file.substr(frame.file.rfind('/') + 1) + line};
-  }
-
-  Place leaf(const StackTrace& stack) const {
-    if (stack.empty()) return {std::string(kStackNotRecorded), {}, {}};
-    const CodeAddress& address = stack.front();
-    if (!is_in_module(address)) return {std::string(name_without_module(address)), {}, {}};
-    const std::vector<Frame>& leaf_frames = frames(address);
-    return place(address, leaf_frames.empty() ? Frame{} : leaf_frames.front());
-  }
-
-  const HeapSnapshot& snapshot_;
-  const SymbolLookup& symbols_;
-};
-
 using Sites = std::map<std::pair<std::string, std::string>, GrownSite>;  // by function and full location
 
 // Adds each stack's live heap to its place, or takes it away.
 void add_sites(Sites& sites, const HeapSnapshot& snapshot, const SymbolLookup& symbols, int sign) {
   std::vector<HeapCounters> by_stack(snapshot.stacks.size());
   for (const HeapSample& sample : snapshot.samples) by_stack.at(sample.stack) += sample.counters;
-  const PlaceFinder finder(snapshot, symbols);
+  const PlaceFinder finder(snapshot.modules, symbols);
   for (std::size_t i = 0; i < by_stack.size(); ++i) {
     if (by_stack[i].inuse_space == 0 && by_stack[i].inuse_objects == 0) continue;
     const Place place = finder.find(snapshot.stacks[i]);
@@ -211,7 +107,7 @@ std::string table(const std::vector<GrownSite>& sites) {
   std::string text = fmt::format("{:>12}  {:>12}  {:<{}}  {}\n", "bytes", "blocks", "location", width, "function");
   for (const GrownSite& site : sites) {
     text += fmt::format("{:>12}  {:>12}  {:<{}}  {}\n", format_change(site.bytes), grouped(site.blocks),
-                        printable(site.location), width, printable(site.function));
+                        printable(site.location), width, printable(without_parameters(site.function)));
   }
   return text;
 }
@@ -256,12 +152,13 @@ std::string format_change(std::int64_t bytes) {
   return (bytes < 0 ? "-" : "+") + three_digits(magnitude(bytes));
 }
 
-std::string snapshot_line(const HeapSnapshot& first, const HeapSnapshot& now, double seconds_since_start,
-                          const std::string& profile_or_error) {
+std::string snapshot_line(const HeapSnapshot& first, const HeapSnapshot& now, std::size_t threads,
+                          double seconds_since_start, const std::string& profile_or_error) {
   const HeapCounters live = total(now);
-  return fmt::format("[{:6.1f} s] live {} in {}, {} since the first{}; {}", seconds_since_start,
+  return fmt::format("[{:6.1f} s] live {} in {}, {} since the first{}; {} thread{}; {}", seconds_since_start,
                      format_bytes(live.inuse_space), blocks(live.inuse_objects),
-                     format_change(live.inuse_space - total(first).inuse_space), resident(now), profile_or_error);
+                     format_change(live.inuse_space - total(first).inuse_space), resident(now), threads,
+                     threads == 1 ? "" : "s", profile_or_error);
 }
 
 std::vector<GrownSite> grown_sites(const HeapSnapshot& first, const HeapSnapshot& last, const SymbolLookup& symbols,

@@ -17,10 +17,10 @@ namespace leakwatch {
 std::string format_bytes(std::int64_t bytes);
 std::string format_change(std::int64_t bytes);
 
-// One line per snapshot: time since the start, live heap, change since the first snapshot, RSS, and where the profile
-// went (or why it did not).
-std::string snapshot_line(const HeapSnapshot& first, const HeapSnapshot& now, double seconds_since_start,
-                          const std::string& profile_or_error);
+// One line per snapshot: time since the start, live heap, change since the first snapshot, RSS, threads, and where the
+// profile went (or why it did not).
+std::string snapshot_line(const HeapSnapshot& first, const HeapSnapshot& now, std::size_t threads,
+                          double seconds_since_start, const std::string& profile_or_error);
 
 // A site for the final table: one calling place, all stacks and sizes that share it.
 struct GrownSite {

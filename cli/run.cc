@@ -104,7 +104,8 @@ class Run {
   }
 
   LaunchPlan plan() {
-    return {preflight_.command, options_.command, preload_object(preflight_.own_operators), rendezvous_.path()};
+    return {preflight_.command, options_.command, rendezvous_.plain_path(preload_object(preflight_.own_operators)),
+            rendezvous_.path()};
   }
 
   std::string folder_path() const {
@@ -193,7 +194,8 @@ class Run {
 
   void write_profile() {
     if (!session_) return say("nothing to profile yet: the program has not called back");
-    writer_.write(session_->snapshot(), symbols_, Clock::now() - started_);
+    ThreadSnapshot threads = session_->thread_snapshot();
+    writer_.write({session_->snapshot(), std::move(threads), Clock::now() - started_}, symbols_);
     has_profiles_ = true;
   }
 

@@ -11,6 +11,8 @@
 #include <chrono>
 #include <map>
 
+#include "cli/thread_census.h"
+
 namespace leakwatch {
 
 namespace {
@@ -38,6 +40,11 @@ std::string end_sentence(const shared::Header& header) {
   return fmt::format("recording ended {:.0f} s before this profile, because {}", seconds, why);
 }
 
+std::int64_t now_ns() {
+  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(since_epoch).count();
+}
+
 }  // namespace
 
 Session::Session(std::unique_ptr<SharedRegion> region, ProcessFacts facts, std::vector<std::string> notes)
@@ -45,6 +52,7 @@ Session::Session(std::unique_ptr<SharedRegion> region, ProcessFacts facts, std::
       notes_(std::move(notes)),
       region_(std::move(region)),
       modules_(facts_.executable, facts_.folder),
+      inspector_(facts_.pid, facts_.root),
       drain_(*region_) {}
 
 void Session::finish() {
@@ -54,8 +62,7 @@ void Session::finish() {
 HeapSnapshot Session::snapshot() {
   HeapSnapshot snapshot;
   const Drain::State state = drain_.state();
-  snapshot.time_ns =
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  snapshot.time_ns = now_ns();
   learn_modules();
   snapshot.sample_interval = region_->settings().sample_interval;
   snapshot.resident_bytes = resident_bytes(facts_.pid);
@@ -68,6 +75,20 @@ HeapSnapshot Session::snapshot() {
     snapshot.samples.push_back({place->second, site.size_class, site.counters});
   }
   snapshot.modules = modules_.modules();
+  return snapshot;
+}
+
+ThreadSnapshot Session::thread_snapshot() {
+  // Looked at first: a thread that ends meanwhile is then known to the ledger, and not the other way round.
+  ThreadObservation observation;
+  if (resident_bytes(facts_.pid) != 0) observation = inspector_.look();
+  Drain::State state = drain_.state();
+  learn_modules();
+  ThreadSnapshot snapshot = take_census(
+      {facts_.pid, std::move(state.threads), std::move(state.thread_creators), modules_.modules(),
+       [this](std::uint32_t stack) -> const StackTrace& { return trace_of(stack); }, std::move(observation)});
+  snapshot.time_ns = now_ns();
+  snapshot.command = facts_.command;
   return snapshot;
 }
 

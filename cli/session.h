@@ -16,6 +16,8 @@
 #include "cli/process.h"
 #include "cli/shared_region.h"
 #include "cli/snapshot.h"
+#include "cli/thread_inspector.h"
+#include "cli/thread_snapshot.h"
 #include "symbolize/symbol_service.h"
 
 namespace leakwatch {
@@ -26,6 +28,7 @@ class Session {
   Session(std::unique_ptr<SharedRegion> region, ProcessFacts facts, std::vector<std::string> notes);
 
   HeapSnapshot snapshot();
+  ThreadSnapshot thread_snapshot();
 
   // The process has ended (or became another program): what it had published is all there will be.
   void finish();
@@ -50,6 +53,7 @@ class Session {
   std::uint64_t modules_position_ = 0;
   std::unordered_map<std::uint32_t, StackTrace> traces_;  // by offset in the stack area: stacks never change
   std::size_t prefetched_sites_ = 0;
+  ThreadInspector inspector_;
   Drain drain_;  // last: its thread uses the region
 };
 

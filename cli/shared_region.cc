@@ -56,7 +56,7 @@ std::uint64_t copy_word(const std::uint64_t& word) {
 }
 
 void copy_bytes(void* to, const char* from, std::size_t bytes) {
-  std::memcpy(to, from, bytes);
+  if (bytes != 0) std::memcpy(to, from, bytes);  // memcpy wants no null, not even for nothing
 }
 
 }  // namespace

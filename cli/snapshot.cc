@@ -20,6 +20,8 @@ HeapCounters total(const HeapSnapshot& snapshot) {
 std::string_view name_without_module(const CodeAddress& address) {
   if (address.module != CodeAddress::kMarkFrame) return "[unknown code]";
   if (address.address == static_cast<std::uint64_t>(shared::Mark::kTruncated)) return "[leakwatch: deeper frames cut]";
+  if (address.address == kMainThreadMark) return "[leakwatch: main thread]";
+  if (address.address == kUnseenCreatorMark) return "[leakwatch: creator not seen]";
   return "[leakwatch: unknown caller]";
 }
 

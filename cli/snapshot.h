@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,14 +21,20 @@ struct HeapCounters {
   std::int64_t inuse_objects = 0;
   std::int64_t inuse_space = 0;
 
+  // Stops at the largest number: a target can claim anything.
   HeapCounters& operator+=(const HeapCounters& other) {
-    alloc_objects += other.alloc_objects;
-    alloc_space += other.alloc_space;
-    inuse_objects += other.inuse_objects;
-    inuse_space += other.inuse_space;
+    add(alloc_objects, other.alloc_objects);
+    add(alloc_space, other.alloc_space);
+    add(inuse_objects, other.inuse_objects);
+    add(inuse_space, other.inuse_space);
     return *this;
   }
   friend bool operator==(const HeapCounters&, const HeapCounters&) = default;
+
+ private:
+  static void add(std::int64_t& sum, std::int64_t more) {
+    if (__builtin_add_overflow(sum, more, &sum)) sum = std::numeric_limits<std::int64_t>::max();
+  }
 };
 
 // One address of a stack. `address` is the run-time address of the call (one less than the return address) or of the
@@ -42,6 +49,10 @@ struct CodeAddress {
 };
 
 using StackTrace = std::vector<CodeAddress>;  // leaf first
+
+// Frames that stand for a creator that nobody saw, as CodeAddress of kMarkFrame.
+inline constexpr std::uint64_t kMainThreadMark = 16;
+inline constexpr std::uint64_t kUnseenCreatorMark = 17;  // made by raw clone, or before we came
 
 struct HeapSample {
   std::uint32_t stack = 0;       // indexes Snapshot::stacks

@@ -33,7 +33,7 @@ constexpr auto kPatienceUninterruptible = std::chrono::milliseconds(10);
 constexpr auto kPatience = std::chrono::seconds(1);
 constexpr auto kPatienceInAll = std::chrono::seconds(2);
 
-constexpr auto kReturnToSleep = std::chrono::milliseconds(10);  // for all threads together
+constexpr auto kReturnToSleep = std::chrono::milliseconds(100);  // at most, for all threads together
 
 constexpr std::string_view kNotPermitted = "looking into the process is not permitted";
 
@@ -276,7 +276,7 @@ void ThreadInspector::follow_restarted_waits(const std::vector<ObservedThread>& 
     const ThreadFiles files(pid_, thread.tid);
     ThreadPlace place = files.place();
     while (place.kind == ThreadPlace::Kind::kRunning && Clock::now() < limit) {
-      std::this_thread::sleep_for(kReturnToSleep / 100);
+      std::this_thread::sleep_for(kReturnToSleep / 1000);
       place = files.place();
     }
     const auto count = files.run_count();  // after the place: falling asleep changes it once more

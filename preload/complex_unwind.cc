@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <libunwind-x86_64.h>
+#include <ucontext.h>
 
 #include <atomic>
 #include <cstring>
@@ -43,18 +44,34 @@ struct Registers {
 struct Request {
   Session* session;
   Registers registers;
-  StackExtent extent;
+  // The stacks that the walk has come by: a handler's, and those that signals interrupted. Saved registers may be on
+  // any.
+  StackExtent extents[4];
+  std::uint32_t extent_count;
   std::uint64_t* addresses;
   std::uint32_t max_depth;
   std::uint32_t depth;
 };
 
+bool on_a_stack(const Request& request, std::uint64_t address) {
+  for (std::uint32_t i = 0; i < request.extent_count; ++i) {
+    if (request.extents[i].holds(address)) return true;
+  }
+  return false;
+}
+
+void add_extent(Request& request, const StackExtent& extent) {
+  constexpr std::uint32_t kMost = sizeof request.extents / sizeof *request.extents;
+  if (request.extent_count < kMost) request.extents[request.extent_count++] = extent;
+}
+
 int access_memory(unw_addr_space_t, unw_word_t address, unw_word_t* value, int write, void* argument) {
   const Request& request = *static_cast<Request*>(argument);
   dl_find_object found;
-  const bool in_module = !request.extent.holds(address) && request.session->modules.find(address, found) &&
+  const bool stack = on_a_stack(request, address);
+  const bool in_module = !stack && request.session->modules.find(address, found) &&
                          address + 8 <= reinterpret_cast<std::uintptr_t>(found.dlfo_map_end);
-  if (write != 0 || (!in_module && !request.extent.holds(address))) return -UNW_EINVAL;
+  if (write != 0 || (!in_module && !stack)) return -UNW_EINVAL;
   std::memcpy(value, reinterpret_cast<const void*>(address), sizeof *value);
   return 0;
 }
@@ -146,11 +163,11 @@ void walk(Request* request) {
       if (request->depth == request->max_depth) return finish(*request, shared::Mark::kTruncated);
       request->addresses[request->depth++] = interrupted ? pc | shared::kInterruptedFrame : pc;
     }
-    if (interrupted) request->extent = stack_around(*request->session, sp);
+    if (interrupted) add_extent(*request, stack_around(*request->session, sp));
     interrupted = libunwind.is_signal_frame(&cursor) > 0;
     if (interrupted) {
       if (request->depth > 0) request->addresses[request->depth - 1] |= shared::kInterruptedFrame;
-      request->extent.high = sp + 4096;  // the kernel wrote a whole ucontext there
+      add_extent(*request, {sp, sp + sizeof(ucontext_t)});  // the kernel wrote all of it
     }
     const int step = libunwind.step(&cursor);
     if (step == 0) return;
@@ -230,7 +247,7 @@ bool open_libunwind() {
     addresses[done] = static_cast<std::uint64_t>(shared::Mark::kUnknownCaller);
     return done + 1;
   }
-  Request request{&session, {}, {}, addresses, max_depth, 0};
+  Request request{&session, {}, {}, 0, addresses, max_depth, 0};
   Registers& r = request.registers;
   asm volatile(
       "movq %%rbx, 0(%[r])\n\t"
@@ -245,7 +262,7 @@ bool open_libunwind() {
       :
       : [r] "r"(&r)
       : "rax", "memory");
-  request.extent = stack_around(session, r.rsp);
+  add_extent(request, stack_around(session, r.rsp));
   call_on_private_stack(walk, &request);
   busy.store(0, std::memory_order_release);
   return request.depth;

@@ -4,7 +4,7 @@
 //
 //   debug information   functions, all inlined ones, files and lines; in the file itself or in a separate one
 //   symbol table        the function alone
-//   nothing             "libfoo.so+0x1a2b", which is still the same in every run and so still subtracts
+//   nothing             "libfoo.so+0x1a2b", where the function begins, if the unwind tables tell: the same in every run
 //
 // libdw finds and opens the files and decodes what is in them; the searching is done here, over sorted tables.
 //
@@ -14,10 +14,12 @@
 
 #include <array>
 #include <charconv>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
 #include "symbolize/debug_information.h"
+#include "symbolize/function_starts.h"
 #include "symbolize/module_files.h"
 #include "symbolize/symbol_table.h"
 
@@ -33,12 +35,17 @@ Dwarf* dwarf_of(Dwfl_Module* module, Dwarf_Addr& bias) {
 class OpenModule {
  public:
   explicit OpenModule(Dwfl_Module* module, Dwarf_Addr bias)
-      : bias_(bias), symbols_(module), dwarf_(dwarf_of(module, dwarf_bias_)), debug_(dwarf_, symbols_, dwarf_bias_) {}
+      : bias_(bias),
+        symbols_(module),
+        dwarf_(dwarf_of(module, dwarf_bias_)),
+        debug_(dwarf_, symbols_, dwarf_bias_),
+        module_(module) {}
   OpenModule(const OpenModule&) = delete;
   OpenModule& operator=(const OpenModule&) = delete;
 
   // As Symbolizer::resolve, but may be empty, or lack the outermost name.
   std::vector<Frame> frames(std::uint64_t address);
+  std::uint64_t function_start(std::uint64_t address);
   SymbolSource source() const { return {!symbols_.empty() || !debug_.empty(), !debug_.empty()}; }
 
  private:
@@ -47,7 +54,15 @@ class OpenModule {
   SymbolTable symbols_;
   Dwarf* dwarf_;
   DebugInformation debug_;
+  Dwfl_Module* module_;
+  std::optional<FunctionStarts> starts_;  // read when first needed
 };
+
+std::uint64_t OpenModule::function_start(std::uint64_t address) {
+  Dwarf_Addr bias = 0;
+  if (!starts_) starts_.emplace(dwfl_module_getelf(module_, &bias));
+  return starts_->around(address);
+}
 
 std::vector<Frame> OpenModule::frames(std::uint64_t address) {
   address += bias_;
@@ -123,7 +138,10 @@ std::vector<Frame> Symbolizer::Impl::resolve(const Module& module, std::uint64_t
   if (found != nullptr) frames = found->frames(address);
   if (frames.empty()) frames.emplace_back();
   Frame& outermost = frames.back();
-  if (outermost.system_name.empty()) outermost.function = outermost.system_name = last_resort_name(module, address);
+  if (outermost.system_name.empty()) {
+    const std::uint64_t start = found == nullptr ? address : found->function_start(address);
+    outermost.function = outermost.system_name = last_resort_name(module, start);
+  }
   return frames;
 }
 

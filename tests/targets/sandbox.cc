@@ -33,9 +33,22 @@ sem_t standing, entered;  // the other thread is set up; the right is given up
 
 // What a strict worker needs to compute, answer and end; anything else kills the process.
 void allow_few_system_calls() {
-  constexpr int kAllowed[] = {SYS_read,    SYS_write, SYS_exit,           SYS_exit_group,   SYS_futex,
-                              SYS_brk,     SYS_mmap,  SYS_munmap,         SYS_mprotect,     SYS_mremap,
-                              SYS_madvise, SYS_rseq,  SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_restart_syscall};
+  constexpr int kAllowed[] = {SYS_read,
+                              SYS_write,
+                              SYS_exit,
+                              SYS_exit_group,
+                              SYS_futex,
+                              SYS_brk,
+                              SYS_mmap,
+                              SYS_munmap,
+                              SYS_mprotect,
+                              SYS_mremap,
+                              SYS_madvise,
+                              SYS_rseq,
+                              SYS_set_robust_list,
+                              SYS_rt_sigprocmask,
+                              SYS_rt_sigreturn,
+                              SYS_restart_syscall};
   constexpr unsigned kCount = sizeof kAllowed / sizeof *kAllowed;
   sock_filter filter[kCount + 3] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0)};
   for (unsigned i = 0; i < kCount; ++i)

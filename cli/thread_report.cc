@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header. Groups are matched by the names of their places: the two snapshots share no indexes.
+
+#include "cli/thread_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "cli/place.h"
+#include "cli/report.h"
+
+namespace leakwatch {
+
+namespace {
+
+constexpr std::size_t kGroupsInReport = 5;
+
+std::string text_of(const Place& place) {
+  const std::string function = without_parameters(place.function);
+  return place.location.empty() || place.location == function ? function : function + " " + place.location;
+}
+
+using Groups = std::map<std::pair<std::string, std::string>, ThreadGroup>;  // by place and creator
+
+void add_groups(Groups& groups, const ThreadSnapshot& snapshot, const SymbolLookup& symbols, bool is_last) {
+  const PlaceFinder finder(snapshot.modules, symbols);
+  for (const LiveThread& thread : snapshot.threads) {
+    const std::string place = thread.is_placed ? text_of(finder.find(snapshot.stacks[thread.stack])) : "";
+    const std::string creator = text_of(finder.find(snapshot.stacks[thread.creator]));
+    ThreadGroup& group = groups[{place, creator}];
+    group.place = place;
+    group.creator = creator;
+    group.grown += is_last ? 1 : -1;
+    if (!is_last) continue;
+    ++group.now;
+    if (group.state.empty()) group.state = thread.state;
+  }
+}
+
+std::string threads(std::int64_t number) {
+  return fmt::format("{} thread{}", number, number == 1 ? "" : "s");
+}
+
+std::string sentence(const ThreadGroup& group) {
+  const std::string place = group.place.empty() ? "" : fmt::format(" at {}", group.place);
+  const std::string state = group.state.empty() ? "" : fmt::format(" [{}]", group.state);
+  return fmt::format("{}{}{}, created by {} ({:+})\n", threads(group.now), state, place, group.creator, group.grown);
+}
+
+std::string unjoined_sentences(const ThreadSnapshot& last, const SymbolLookup& symbols) {
+  const PlaceFinder finder(last.modules, symbols);
+  std::map<std::string, ThreadCounters> by_creator;
+  for (const ThreadCreator& creator : last.creators) {
+    if (creator.counters.unjoined == 0) continue;
+    ThreadCounters& sum = by_creator[text_of(finder.find(last.stacks[creator.stack]))];
+    sum.unjoined += creator.counters.unjoined;
+    // Running threads of the same creator hold stacks as well: shared out evenly, as all of them ask for the same size.
+    sum.stack_bytes += creator.counters.stack_bytes * creator.counters.unjoined /
+                       (creator.counters.unjoined + std::max<std::int64_t>(creator.counters.running, 0));
+  }
+  std::string text;
+  for (const auto& [creator, sum] : by_creator) {
+    text += fmt::format("{} ended and never joined, holding {} of stack, created by {}\n", threads(sum.unjoined),
+                        format_bytes(sum.stack_bytes), creator);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::vector<ThreadGroup> grown_groups(const ThreadSnapshot& first, const ThreadSnapshot& last,
+                                      const SymbolLookup& symbols, std::size_t limit) {
+  Groups groups;
+  add_groups(groups, first, symbols, false);
+  add_groups(groups, last, symbols, true);
+  std::vector<ThreadGroup> grown;
+  for (const auto& [key, group] : groups) {
+    if (group.grown > 0) grown.push_back(group);
+  }
+  std::stable_sort(grown.begin(), grown.end(), [](const auto& a, const auto& b) { return a.grown > b.grown; });
+  grown.resize(std::min(grown.size(), limit));
+  return grown;
+}
+
+std::string thread_report(const ThreadSnapshot& first, const ThreadSnapshot& last, const SymbolLookup& symbols,
+                          const std::string& since) {
+  std::string text;
+  for (const ThreadGroup& group : grown_groups(first, last, symbols, kGroupsInReport)) text += sentence(group);
+  if (!text.empty()) text = fmt::format("Threads that came {}:\n", since) + text;
+  return text + unjoined_sentences(last, symbols);
+}
+
+}  // namespace leakwatch

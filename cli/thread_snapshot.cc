@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header.
+
+#include "cli/thread_snapshot.h"
+
+#include <cctype>
+
+namespace leakwatch {
+
+ThreadCounters total(const ThreadSnapshot& snapshot) {
+  ThreadCounters sum;
+  for (const ThreadCreator& creator : snapshot.creators) {
+    sum.created += creator.counters.created;
+    sum.running += creator.counters.running;
+    sum.unjoined += creator.counters.unjoined;
+    sum.stack_bytes += creator.counters.stack_bytes;
+  }
+  return sum;
+}
+
+std::string folded_name(const std::string& name) {
+  std::string folded;
+  for (const unsigned char c : name) {
+    if (std::isdigit(c) == 0)
+      folded += static_cast<char>(c);
+    else if (folded.empty() || folded.back() != '*')
+      folded += '*';
+  }
+  return folded;
+}
+
+}  // namespace leakwatch

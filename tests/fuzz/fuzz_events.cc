@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Words to events to counters, for each sampling interval that the first byte chooses. The input is the ring's words as
+// they are, so that a corpus can be read with a hex dump; or, when the first byte says so, they are bent into events of
+// a few addresses, so that these meet.
+#include <cstring>
+#include <unordered_map>
+
+#include "cli/event.h"
+#include "cli/heap_state.h"
+#include "tests/fuzz/input.h"
+
+namespace leakwatch {
+namespace {
+
+void bend(std::vector<std::uint64_t>& words) {
+  for (std::size_t i = 0; i < words.size();) {
+    const auto kind = static_cast<shared::EventKind>(1 + (words[i] >> 32) % 4);
+    words[i] = shared::event_word(kind, words[i] & 0x1f);
+    i += shared::words_of(kind);
+  }
+}
+
+void run(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return;
+  constexpr std::uint64_t kIntervals[] = {1, 2, 512 * 1024, std::uint64_t{1} << 30};
+  const std::uint64_t interval = kIntervals[data[0] & 3];
+  std::vector<std::uint64_t> words((size - 1) / sizeof(std::uint64_t));
+  if (!words.empty()) std::memcpy(words.data(), data + 1, words.size() * sizeof(std::uint64_t));
+  if ((data[0] & 4) != 0) bend(words);
+  std::vector<Event> events;
+  const bool whole = decode_events(words, events);
+  std::size_t used = 0;
+  HeapState heap(interval);
+  for (const Event& event : events) {
+    used += shared::words_of(event.kind);
+    heap.apply(static_cast<std::size_t>(event.address & 1), event);
+  }
+  fuzz::check(used <= words.size() && whole == (used == words.size()));
+  fuzz::check(heap.live_blocks() + heap.unknown_frees() + heap.implied_frees() <= events.size());
+  for (const HeapState::Site& site : heap.sites()) {
+    const HeapCounters& c = site.counters;
+    fuzz::check(c.alloc_objects > 0 && c.alloc_space >= 0);
+    fuzz::check(c.inuse_objects >= 0 && c.inuse_objects <= c.alloc_objects);
+    fuzz::check(c.inuse_space >= 0 && c.inuse_space <= c.alloc_space);
+  }
+}
+
+}  // namespace
+}  // namespace leakwatch
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  leakwatch::run(data, size);
+  return 0;
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The table of live blocks against std::unordered_map. Removal shifts followers back, so the interesting tables are
+// crowded ones: addresses are chosen to share a home, and the last places, from where runs of followers go round.
+#include "cli/block_table.h"
+
+#include <random>
+#include <unordered_map>
+
+#include "tests/unit/catch.h"
+
+namespace leakwatch {
+namespace {
+
+constexpr std::size_t kFirstPlaces = 1024;
+
+// Where an address stands in a table of the first size; repeats the table's hash on purpose.
+std::size_t first_home(std::uint64_t address) {
+  return static_cast<std::size_t>((address * 0x9e3779b97f4a7c15) >> 20) & (kFirstPlaces - 1);
+}
+
+std::vector<std::uint64_t> addresses_at_home(std::size_t first, std::size_t last, std::size_t count) {
+  std::vector<std::uint64_t> addresses;
+  for (std::uint64_t address = 16; addresses.size() < count; address += 16) {
+    const std::size_t home = first_home(address);
+    if (first <= last ? home >= first && home <= last : home >= first || home <= last) addresses.push_back(address);
+  }
+  return addresses;
+}
+
+class Model {
+ public:
+  void insert(std::uint64_t address, std::uint64_t size, std::uint32_t site) {
+    table.insert({address, size, site});
+    map_[address] = {address, size, site};
+  }
+
+  // Whether both hold the same under this address; it is gone from both then.
+  bool take(std::uint64_t address) {
+    const Block got = table.take(address);
+    const auto found = map_.find(address);
+    if (found == map_.end()) return got.address == 0;
+    const Block want = found->second;
+    map_.erase(found);
+    return got.address == want.address && got.size == want.size && got.site == want.site;
+  }
+
+  bool holds(std::uint64_t address) const { return map_.contains(address); }
+  std::size_t size() const { return map_.size(); }
+  std::vector<std::uint64_t> addresses() const {
+    std::vector<std::uint64_t> result;
+    for (const auto& [address, block] : map_) result.push_back(address);
+    return result;
+  }
+
+  BlockTable table;
+
+ private:
+  std::unordered_map<std::uint64_t, Block> map_;
+};
+
+// Random inserts and takes over a few addresses; returns how often table and map disagreed.
+std::size_t disagreements(const std::vector<std::uint64_t>& addresses, std::size_t steps, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  Model model;
+  std::size_t wrong = 0;
+  for (std::size_t i = 0; i < steps; ++i) {
+    const std::uint64_t address = addresses[random() % addresses.size()];
+    if (!model.holds(address) && random() % 2 == 0)
+      model.insert(address, random(), static_cast<std::uint32_t>(random()));
+    else
+      wrong += !model.take(address);
+    wrong += model.table.size() != model.size();
+  }
+  for (const std::uint64_t address : model.addresses()) wrong += !model.take(address);
+  return wrong + (model.table.size() != 0);
+}
+
+TEST_CASE("the block table does what a map does with scattered addresses") {
+  std::mt19937_64 random(7);
+  std::vector<std::uint64_t> addresses;
+  for (int i = 0; i < 3000; ++i) addresses.push_back((random() & 0x7fff'ffff'fff0) | 16);
+  CHECK(disagreements(addresses, 300'000, 1) == 0);
+}
+
+TEST_CASE("the block table does what a map does with addresses of one arena") {
+  std::vector<std::uint64_t> addresses;
+  for (std::uint64_t i = 0; i < 3000; ++i) addresses.push_back(0x5555'5555'0010 + i * 32);
+  CHECK(disagreements(addresses, 300'000, 2) == 0);
+}
+
+TEST_CASE("the block table does what a map does when all addresses share one home") {
+  for (const std::size_t home : {std::size_t{0}, std::size_t{500}, kFirstPlaces - 1})
+    CHECK(disagreements(addresses_at_home(home, home, 40), 20'000, home) == 0);
+}
+
+TEST_CASE("the block table does what a map does when runs go round its end") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed)
+    CHECK(disagreements(addresses_at_home(kFirstPlaces - 20, 5, 60), 20'000, seed) == 0);
+}
+
+TEST_CASE("a table that is nearly full still finds everything") {
+  const std::vector<std::uint64_t> addresses = addresses_at_home(0, kFirstPlaces - 1, kFirstPlaces * 7 / 8);
+  CHECK(disagreements(addresses, 100'000, 3) == 0);
+}
+
+TEST_CASE("a table that grew many times holds what it held") {
+  constexpr std::uint64_t kBlocks = 200'000;
+  BlockTable table;
+  for (std::uint64_t i = 1; i <= kBlocks; ++i) table.insert({i * 48, i, static_cast<std::uint32_t>(i)});
+  CHECK(table.size() == kBlocks);
+  std::size_t wrong = 0;
+  for (std::uint64_t i = 1; i <= kBlocks; ++i) wrong += table.take(i * 48).size != i;
+  CHECK(wrong == 0);
+  CHECK(table.size() == 0);
+}
+
+TEST_CASE("what is not in the table is not taken") {
+  BlockTable table;
+  CHECK(table.take(16).address == 0);
+  table.insert({16, 1, 2});
+  CHECK(table.take(32).address == 0);
+  CHECK(table.take(16).site == 2);
+  CHECK(table.take(16).address == 0);
+}
+
+// An empty place has the address 0: taking it once made the size wrap, and the table then doubled with every insert.
+TEST_CASE("address zero is never in the table") {
+  BlockTable table;
+  for (int i = 0; i < 10; ++i) CHECK(table.take(0).address == 0);
+  CHECK(table.size() == 0);
+  for (std::uint64_t i = 1; i <= 20; ++i) table.insert({i * 16, i, 0});
+  CHECK(table.take(0).address == 0);
+  CHECK(table.size() == 20);
+}
+
+}  // namespace
+}  // namespace leakwatch

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The decoder of events, on literal words: the words of one event each, the ways in which a run of words can be wrong,
+// and that what stands in front of the fault is kept.
+#include "cli/event.h"
+
+#include <array>
+
+#include "tests/unit/catch.h"
+
+namespace leakwatch {
+namespace {
+
+using shared::EventKind;
+
+constexpr std::uint64_t kAllocate = std::uint64_t{1} << 56, kFree = std::uint64_t{2} << 56,
+                        kReallocFree = std::uint64_t{3} << 56, kReallocFailed = std::uint64_t{4} << 56;
+constexpr std::uint64_t kHighest = 0x00ff'ffff'ffff'ffff;
+
+struct Decoded {
+  bool whole;
+  std::vector<Event> events;
+};
+
+Decoded decode(const std::vector<std::uint64_t>& words) {
+  Decoded result{};
+  result.whole = decode_events(words, result.events);
+  return result;
+}
+
+TEST_CASE("events decode to what their words say") {
+  const std::vector<std::pair<std::vector<std::uint64_t>, Event>> table = {
+      {{kAllocate | 0x7f00'0000'1010, 11, 24, 7}, {0x7f00'0000'1010, 11, 24, 7, EventKind::kAllocate}},
+      {{kAllocate | 0x10, 0, 0, 0}, {0x10, 0, 0, 0, EventKind::kAllocate}},
+      {{kFree | 0x7f00'0000'1010, 12}, {0x7f00'0000'1010, 12, 0, 0, EventKind::kFree}},
+      {{kReallocFree | 0x20, 13}, {0x20, 13, 0, 0, EventKind::kReallocFree}},
+      {{kReallocFailed | 0x20, 14}, {0x20, 14, 0, 0, EventKind::kReallocFailed}},
+      {{kFree | kHighest, ~std::uint64_t{0}}, {kHighest, ~std::uint64_t{0}, 0, 0, EventKind::kFree}},
+      {{kAllocate | kHighest, 1, ~std::uint64_t{0}, 0xffff'ffff},
+       {kHighest, 1, ~std::uint64_t{0}, 0xffff'ffff, EventKind::kAllocate}},
+  };
+  for (const auto& [words, event] : table) {
+    const Decoded decoded = decode(words);
+    CHECK(decoded.whole);
+    REQUIRE(decoded.events.size() == 1);
+    CHECK(decoded.events[0] == event);
+  }
+}
+
+TEST_CASE("the contract's event_word and the decoder agree") {
+  for (const EventKind kind : {EventKind::kFree, EventKind::kReallocFree, EventKind::kReallocFailed}) {
+    const Decoded decoded = decode({shared::event_word(kind, 0x1234'5678'9ab0), 1});
+    REQUIRE(decoded.events.size() == 1);
+    CHECK(decoded.events[0].kind == kind);
+    CHECK(decoded.events[0].address == 0x1234'5678'9ab0);
+  }
+}
+
+TEST_CASE("no words are no events") {
+  const Decoded decoded = decode({});
+  CHECK(decoded.whole);
+  CHECK(decoded.events.empty());
+}
+
+TEST_CASE("events follow one another without gaps") {
+  const Decoded decoded = decode({kFree | 1, 10, kAllocate | 2, 11, 100, 3, kReallocFree | 2, 12, kFree | 4, 13});
+  CHECK(decoded.whole);
+  REQUIRE(decoded.events.size() == 4);
+  CHECK(decoded.events[1] == Event{2, 11, 100, 3, EventKind::kAllocate});
+  CHECK(decoded.events[3] == Event{4, 13, 0, 0, EventKind::kFree});
+}
+
+TEST_CASE("decoding appends to what is there") {
+  std::vector<Event> events(1);
+  CHECK(decode_events(std::array<std::uint64_t, 2>{kFree | 1, 10}, events));
+  CHECK(events.size() == 2);
+}
+
+TEST_CASE("a cut-off event is refused and what came before it is kept") {
+  const std::vector<std::uint64_t> whole = {kFree | 1, 10, kAllocate | 2, 11, 100, 3};
+  for (std::size_t size = 3; size < whole.size(); ++size) {
+    const Decoded decoded = decode({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)});
+    CHECK_FALSE(decoded.whole);
+    CHECK(decoded.events.size() == 1);
+  }
+  CHECK_FALSE(decode({kFree | 1}).whole);
+  CHECK_FALSE(decode({kReallocFree | 1}).whole);
+  CHECK_FALSE(decode({kReallocFailed | 1}).whole);
+}
+
+TEST_CASE("a word that begins no event ends the decoding") {
+  for (const std::uint64_t kind : {0, 64, 100, 127, 128, 254, 255}) {
+    const Decoded decoded = decode({kFree | 1, 10, kind << 56 | 2, 11, 12, 13});
+    CHECK_FALSE(decoded.whole);
+    CHECK(decoded.events.size() == 1);
+  }
+}
+
+}  // namespace
+}  // namespace leakwatch

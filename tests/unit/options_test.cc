@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command line as people type it: quantities good and bad, where our options end and the command begins, and what
+// somebody reads who got it wrong.
+#include "cli/options.h"
+
+#include "cli/error.h"
+#include "cli/version.h"
+#include "tests/unit/catch.h"
+
+namespace leakwatch {
+namespace {
+
+using std::chrono::milliseconds;
+using Words = std::vector<std::string>;
+
+CommandLine parse(const Words& words) {
+  std::vector<const char*> argv = {"leakwatch"};
+  for (const std::string& word : words) argv.push_back(word.c_str());
+  return parse_command_line(static_cast<int>(argv.size()), argv.data());
+}
+
+RunOptions run(const Words& words) {
+  const CommandLine line = parse(words);
+  REQUIRE(line.action == CommandLine::Action::kRun);
+  return line.run;
+}
+
+std::string printed(const Words& words) {
+  const CommandLine line = parse(words);
+  REQUIRE(line.action == CommandLine::Action::kPrintAndLeave);
+  return line.text;
+}
+
+template <class Call>
+std::string complaint_of(Call call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    CHECK(error.status() == 125);
+    return error.what();
+  }
+  return {};
+}
+
+std::string complaint(const Words& words) {
+  return complaint_of([&] { parse(words); });
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST_CASE("sizes are bytes in powers of 1024") {
+  const std::vector<std::pair<const char*, std::uint64_t>> table = {
+      {"0", 0},       {"1", 1},          {"4096", 4096},     {"4096B", 4096},   {"64KiB", 65536},
+      {"64k", 65536}, {"64K", 65536},    {"64kb", 65536},    {"1MiB", 1 << 20}, {"1.5M", 3 << 19},
+      {"0.5k", 512},  {"1mIb", 1 << 20}, {"2G", 2ull << 30}, {"1e3", 1000},     {"1024GiB", 1ull << 40}};
+  for (const auto& [text, bytes] : table) CHECK(parse_size(text) == bytes);
+}
+
+TEST_CASE("what is no size is refused with an example") {
+  for (const char* text : {"", "k", "-1", "-1k", "1x", "1 k", " 1", "1k ", "0x10", "nan", "inf", "1e999", "1TiB", "1kk",
+                           "1.2.3", "1kib1", "+1"})
+    CHECK(contains(complaint_of([&] { parse_size(text); }), "64KiB"));
+  CHECK(contains(complaint_of([] { parse_size("1025GiB"); }), "1024 GiB"));
+  CHECK(contains(complaint_of([] { parse_size("1e300g"); }), "1024 GiB"));
+}
+
+TEST_CASE("durations are seconds unless they say otherwise") {
+  const std::vector<std::pair<const char*, milliseconds>> table = {
+      {"30", milliseconds(30'000)},  {"30s", milliseconds(30'000)},   {"500ms", milliseconds(500)},
+      {"2m", milliseconds(120'000)}, {"2min", milliseconds(120'000)}, {"1h", milliseconds(3'600'000)},
+      {"1.5s", milliseconds(1500)},  {"0", milliseconds(0)},          {"1d", milliseconds(86'400'000)},
+      {"0.5ms", milliseconds(1)},    {"30S", milliseconds(30'000)},   {"366d", milliseconds(366ll * 86'400'000)}};
+  for (const auto& [text, duration] : table) CHECK(parse_duration(text) == duration);
+}
+
+TEST_CASE("what is no duration is refused with an example") {
+  for (const char* text : {"", "s", "-1s", "1w", "1 s", "nan", "inf", "infs", "1e999s", "1s2", "0x1s"})
+    CHECK(contains(complaint_of([&] { parse_duration(text); }), "500ms"));
+  CHECK(contains(complaint_of([] { parse_duration("367d"); }), "year"));
+  CHECK(contains(complaint_of([] { parse_duration("1e300h"); }), "year"));
+}
+
+TEST_CASE("run has the defaults that its help names") {
+  const RunOptions options = run({"run", "./service"});
+  CHECK(options.interval == milliseconds(30'000));
+  CHECK(options.output.empty());
+  CHECK(options.sample_interval == 512 * 1024);
+  CHECK(options.max_depth == 128);
+  CHECK(options.seed == 0);
+  CHECK_FALSE(options.quiet);
+  CHECK(options.command == Words{"./service"});
+}
+
+TEST_CASE("every option of run is understood") {
+  const RunOptions options = run(
+      {"run", "-i", "5s", "-o", "out", "--sample-interval", "1MiB", "--max-depth", "64", "--seed", "7", "-q", "cmd"});
+  CHECK(options.interval == milliseconds(5000));
+  CHECK(options.output == "out");
+  CHECK(options.sample_interval == 1 << 20);
+  CHECK(options.max_depth == 64);
+  CHECK(options.seed == 7);
+  CHECK(options.quiet);
+  CHECK(options.command == Words{"cmd"});
+}
+
+TEST_CASE("an option's value may be in the same word") {
+  CHECK(run({"run", "--interval=5s", "cmd"}).interval == milliseconds(5000));
+  CHECK(run({"run", "-i5s", "cmd"}).interval == milliseconds(5000));
+  CHECK(run({"run", "--output=a=b", "cmd"}).output == "a=b");
+  CHECK(run({"run", "--seed=3", "--exact", "cmd"}).seed == 3);
+}
+
+TEST_CASE("exact is a sampling interval of one byte, whatever else was said") {
+  CHECK(run({"run", "--exact", "cmd"}).sample_interval == 1);
+  CHECK(run({"run", "--exact", "--sample-interval", "1MiB", "cmd"}).sample_interval == 1);
+  CHECK(run({"run", "--sample-interval", "1", "cmd"}).sample_interval == 1);
+}
+
+TEST_CASE("what comes after the command is the command's") {
+  const RunOptions options = run({"run", "cmd", "--exact", "-q", "--help", "--", "-i", "1s", ""});
+  CHECK(options.command == Words{"cmd", "--exact", "-q", "--help", "--", "-i", "1s", ""});
+  CHECK(options.sample_interval == 512 * 1024);
+  CHECK_FALSE(options.quiet);
+}
+
+TEST_CASE("two dashes end our options") {
+  CHECK(run({"run", "--", "cmd", "-q"}).command == Words{"cmd", "-q"});
+  CHECK(run({"run", "-i", "1s", "--", "cmd", "-q"}).command == Words{"cmd", "-q"});
+  CHECK(run({"run", "--", "--weird-name"}).command == Words{"--weird-name"});
+  CHECK(run({"run", "--", "--", "x"}).command == Words{"--", "x"});
+  CHECK(run({"run", "-q", "--", "run"}).command == Words{"run"});
+}
+
+TEST_CASE("flags that share one dash may end with one that takes a value") {
+  const RunOptions options = run({"run", "-qi", "1s", "cmd", "-x"});
+  CHECK(options.quiet);
+  CHECK(options.interval == milliseconds(1000));
+  CHECK(options.command == Words{"cmd", "-x"});
+}
+
+TEST_CASE("a command is needed") {
+  for (const Words& words : {Words{"run"}, Words{"run", "--"}, Words{"run", "--exact"}, Words{"run", "-i", "1s"},
+                             Words{"run", "-i", "1s", "--"}})
+    CHECK(contains(complaint(words), "COMMAND"));
+}
+
+TEST_CASE("mistakes are answered with a hint at the right help") {
+  for (const Words& words :
+       {Words{"run"}, Words{"run", "--bogus", "cmd"}, Words{"run", "-z", "cmd"}, Words{"run", "-i"},
+        Words{"run", "--max-depth", "0", "cmd"}, Words{"run", "--max-depth", "1025", "cmd"},
+        Words{"run", "--max-depth", "many", "cmd"}, Words{"run", "--seed", "x", "cmd"},
+        Words{"run", "--exact=maybe", "cmd"}, Words{"run", "--version", "cmd"}})
+    CHECK(contains(complaint(words), "leakwatch run --help"));
+  for (const Words& words : {Words{}, Words{"bogus"}, Words{"--bogus"}, Words{"cmd", "run"}})
+    CHECK(contains(complaint(words), "Try 'leakwatch --help'"));
+}
+
+TEST_CASE("an unknown option is named in the complaint") {
+  CHECK(contains(complaint({"run", "--bogus", "cmd"}), "--bogus"));
+}
+
+TEST_CASE("quantities that cannot be are refused, with the option's name") {
+  CHECK(contains(complaint({"run", "-i", "5ms", "cmd"}), "--interval"));
+  CHECK(contains(complaint({"run", "--sample-interval", "0", "cmd"}), "--sample-interval"));
+  CHECK(contains(complaint({"run", "-i", "soon", "cmd"}), "'soon'"));
+  CHECK(contains(complaint({"run", "--sample-interval", "lots", "cmd"}), "'lots'"));
+  CHECK(run({"run", "-i", "10ms", "cmd"}).interval == milliseconds(10));
+}
+
+TEST_CASE("a bad quantity is answered with a hint at the help as well") {
+  for (const Words& words : {Words{"run", "-i", "soon", "cmd"}, Words{"run", "--sample-interval", "lots", "cmd"},
+                             Words{"run", "-i", "--", "cmd"}, Words{"run", "-i", "5ms", "cmd"},
+                             Words{"run", "--sample-interval", "0", "cmd"}})
+    CHECK(contains(complaint(words), "--help"));
+}
+
+TEST_CASE("help is printed for leakwatch and for run, and not for the command") {
+  CHECK(contains(printed({"--help"}), "run"));
+  CHECK(contains(printed({"-h"}), "Heap profiles"));
+  const std::string help = printed({"run", "--help"});
+  CHECK(contains(help, "Usage: leakwatch run [OPTIONS] [--] COMMAND"));
+  for (const char* option :
+       {"--interval", "--output", "--sample-interval", "--exact", "--max-depth", "--seed", "--quiet"})
+    CHECK(contains(help, option));
+  CHECK(contains(printed({"run", "-q", "--help", "cmd"}), "Usage: leakwatch run"));
+}
+
+TEST_CASE("the version is printed") {
+  CHECK(contains(printed({"--version"}), kVersionText));
+}
+
+}  // namespace
+}  // namespace leakwatch

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The target's end of a ring: who owns which, what stands in it, and that a writer whose reader is slow, silent or gone
+// waits no longer than it may.
+#include "preload/ring_writer.h"
+
+#include <algorithm>
+
+#include "tests/unit/catch.h"
+#include "tests/unit/preload_session.h"
+
+namespace leakwatch {
+namespace {
+
+using preload::ThreadState;
+
+constexpr std::uint64_t kWaitNs = 50'000'000;
+constexpr std::uint64_t kEvent[] = {2ull << 56 | 16, 1};
+
+RegionSettings sampled() {
+  return {.sample_interval = 512 * 1024, .max_depth = 8, .seed = 1, .clock = shared::Clock::kMonotonic};
+}
+
+std::uint64_t fill(preload::Session& session, ThreadState& thread) {
+  std::uint64_t written = 0;
+  while (written < session.ring_words && write_event(session, thread, kEvent, 2, 0)) written += 2;
+  return written;
+}
+
+template <class Call>
+std::uint64_t nanoseconds_of(Call call) {
+  const std::uint64_t begin = monotonic_ns();
+  call();
+  return monotonic_ns() - begin;
+}
+
+TEST_CASE("threads get rings of their own, and a ring given back is found again") {
+  SharedRegion region(sampled());
+  PreloadSession session(region);
+  ThreadState a{}, b{}, c{};
+  claim_ring(*session, a);
+  claim_ring(*session, b);
+  CHECK(a.ring == &region.ring(1));
+  CHECK(b.ring == &region.ring(2));
+  CHECK(region.rings_used() == 3);
+  release_ring(a);
+  CHECK(region.ring(1).owner == 0);
+  claim_ring(*session, c);
+  CHECK(c.ring == &region.ring(1));
+  CHECK(region.rings_used() == 3);
+}
+
+TEST_CASE("a thread that finds no ring uses the shared one") {
+  SharedRegion region(sampled());
+  PreloadSession session(region);
+  for (std::uint32_t i = 1; i < region.ring_count(); ++i) region.ring(i).owner = 1;
+  ThreadState thread{};
+  claim_ring(*session, thread);
+  CHECK(thread.ring == nullptr);
+  CHECK(write_event(*session, thread, kEvent, 2, 0));
+  std::vector<std::uint64_t> words;
+  CHECK(region.take_words(0, words));
+  CHECK(words == std::vector<std::uint64_t>{kEvent[0], kEvent[1]});
+}
+
+TEST_CASE("a nested event goes to the shared ring") {
+  SharedRegion region(sampled());
+  PreloadSession session(region);
+  CHECK(write_nested_event(*session, kEvent, 2));
+  CHECK(region.ring(0).write_position == 2);
+}
+
+TEST_CASE("a full ring takes nothing more, and nothing in it is overwritten") {
+  SharedRegion region(sampled());
+  PreloadSession session(region);
+  ThreadState thread{};
+  claim_ring(*session, thread);
+  CHECK(fill(*session, thread) == session->ring_words);
+  const std::uint64_t other[] = {99, 99};
+  bool written = true;
+  const std::uint64_t waited = nanoseconds_of([&] { written = write_event(*session, thread, other, 2, kWaitNs); });
+  CHECK_FALSE(written);
+  CHECK(waited >= kWaitNs);
+  CHECK(waited < kWaitNs + 1'000'000'000);
+  CHECK(session.is_active());
+  CHECK(session->header->writers_waiting == 0);
+  std::vector<std::uint64_t> words;
+  CHECK(region.take_words(1, words));
+  CHECK(std::count(words.begin(), words.end(), 99) == 0);
+  CHECK(write_event(*session, thread, other, 2, 0));
+}
+
+TEST_CASE("a reader whose heartbeat stopped ends the session at once") {
+  SharedRegion region(sampled());
+  PreloadSession session(region);
+  ThreadState thread{};
+  claim_ring(*session, thread);
+  fill(*session, thread);
+  region.header().heartbeat_ns = monotonic_ns() - shared::kStaleNs - 1;
+  bool written = true;
+  CHECK(nanoseconds_of([&] { written = write_event(*session, thread, kEvent, 2, 60'000'000'000); }) < 5'000'000'000);
+  CHECK_FALSE(written);
+  CHECK_FALSE(session.is_active());
+  CHECK(region.header().ended == static_cast<std::uint32_t>(shared::End::kReaderStale));
+  CHECK(region.header().ended_ns != 0);
+}
+
+TEST_CASE("a reader that said good-bye ends the session at once") {
+  SharedRegion region(sampled());
+  PreloadSession session(region);
+  ThreadState thread{};
+  claim_ring(*session, thread);
+  fill(*session, thread);
+  region.header().reader_left = 1;
+  bool written = true;
+  CHECK(nanoseconds_of([&] { written = write_event(*session, thread, kEvent, 2, 60'000'000'000); }) < 5'000'000'000);
+  CHECK_FALSE(written);
+  CHECK(region.header().ended == static_cast<std::uint32_t>(shared::End::kReaderLeft));
+}
+
+TEST_CASE("a reader asleep is woken before the ring is full") {
+  SharedRegion region(sampled());
+  PreloadSession session(region);
+  ThreadState thread{};
+  claim_ring(*session, thread);
+  region.header().reader_sleeps = 1;
+  write_event(*session, thread, kEvent, 2, 0);
+  CHECK(region.header().reader_sleeps == 1);  // one event is no reason
+  for (std::uint64_t i = 0; i < session->ring_words / 4; i += 2) write_event(*session, thread, kEvent, 2, 0);
+  CHECK(region.header().reader_sleeps == 0);
+}
+
+}  // namespace
+}  // namespace leakwatch
