@@ -15,6 +15,10 @@ namespace leakwatch {
 
 namespace {
 
+// What stands between the program's own code and malloc in C++, and calls nothing else.
+constexpr std::string_view kAllocationFunctions =
+    R"(operator new(\[\])?|(std|__gnu_cxx)::(__new_allocator|new_allocator|allocator|allocator_traits)<.*>::allocate|std::_Vector_base<.*>::_M_allocate)";
+
 std::int64_t clamped(std::uint64_t number) {
   constexpr auto kLargest = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   return static_cast<std::int64_t>(std::min(number, kLargest));
@@ -46,6 +50,8 @@ std::string build_heap_profile(const HeapSnapshot& snapshot, const SymbolLookup&
                          .default_type = kind == HeapProfileKind::kAllocs ? "alloc_space" : "",
                          .number_label = {"bytes", "bytes"},
                          .text_label = {},
+                         // So that the program's own function is what a reader blames.
+                         .drop_frames = kAllocationFunctions,
                          .time_ns = snapshot.time_ns,
                          .duration_ns = 0,
                          .modules = snapshot.modules,

@@ -227,6 +227,7 @@ class ProfileBuilder {
     profile_.set_period(content_.period);
     profile_.set_time_nanos(content_.time_ns);
     profile_.set_duration_nanos(content_.duration_ns);
+    if (!content_.drop_frames.empty()) profile_.set_drop_frames(strings_.id(content_.drop_frames));
     if (!content_.default_type.empty()) profile_.set_default_sample_type(strings_.id(content_.default_type));
   }
 

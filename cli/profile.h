@@ -43,6 +43,7 @@ struct ProfileContent {
   std::string_view default_type;       // empty: the reader's choice, which is the last one
   Type number_label;                   // a label on each sample; no name: none
   std::string_view text_label;         // likewise
+  std::string_view drop_frames;        // regular expression: readers hide such functions, and what they call
   std::int64_t time_ns = 0;            // CLOCK_REALTIME
   std::int64_t duration_ns = 0;        // 0 for a moment, the difference for a delta
   const std::vector<Module>& modules;  // [0] is the main executable

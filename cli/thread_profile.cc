@@ -17,6 +17,7 @@ ProfileContent content_of(const ThreadSnapshot& snapshot, std::string_view what)
                          .default_type = {},
                          .number_label = {},
                          .text_label = {},
+                         .drop_frames = {},
                          .time_ns = snapshot.time_ns,
                          .duration_ns = 0,
                          .modules = snapshot.modules,

@@ -159,7 +159,8 @@ void walk(Request* request) {
     libunwind.get_reg(&cursor, UNW_REG_IP, &pc);
     libunwind.get_reg(&cursor, UNW_REG_SP, &sp);
     if (pc == 0) return;
-    if (request->depth > 0 || !own_object_contains(pc)) {
+    const bool is_ours = request->depth == 0 ? own_object_contains(pc) : request->session->is_own_code(pc);
+    if (!is_ours) {
       if (request->depth == request->max_depth) return finish(*request, shared::Mark::kTruncated);
       request->addresses[request->depth++] = interrupted ? pc | shared::kInterruptedFrame : pc;
     }

@@ -12,6 +12,7 @@
 #include "preload/clock.h"
 #include "preload/connect.h"
 #include "preload/environment.h"
+#include "preload/own_object.h"
 #include "preload/private_memory.h"
 #include "preload/system.h"
 #include "preload/thread_end.h"
@@ -104,6 +105,8 @@ void start_session(const char* socket_path) {
   // The session starts before main, so on the main thread; a process that is joined later says which one that is.
   session.main_thread_pointer = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
   read_thread_defaults(session);
+  session.own_code = reinterpret_cast<std::uintptr_t>(__ehdr_start);
+  session.own_code_bytes = reinterpret_cast<std::uintptr_t>(_end) - session.own_code;
   session.process_id = static_cast<std::uint32_t>(system_call(SYS_getpid));
   pthread_atfork(nullptr, count_fork, nullptr);
   session.thread_id_offset = find_thread_id_offset();

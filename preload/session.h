@@ -34,6 +34,8 @@ struct Session {
   std::uint64_t* scratch;  // private: max_depth + 1 words for each ring
   std::uint64_t main_stack_end;
   std::uint64_t main_thread_pointer;
+  std::uint64_t own_code;  // where this object lies: its frames do not belong to the program
+  std::uint64_t own_code_bytes;
   std::uint32_t process_id;
   std::uint64_t thread_id_offset;  // of the thread id in glibc's thread descriptor, 0 when it was not found there
   std::size_t default_stack_bytes;
@@ -43,6 +45,7 @@ struct Session {
   Modules modules;
   SampledSet sampled;
 
+  bool is_own_code(std::uint64_t pc) const { return pc - own_code < own_code_bytes; }
   std::uint64_t index_of(const shared::Ring& ring) const { return static_cast<std::uint64_t>(&ring - rings); }
   std::uint64_t* words_of(const shared::Ring& ring) { return words + index_of(ring) * ring_words; }
   std::uint64_t* scratch_of(const shared::Ring& ring) { return scratch + index_of(ring) * (max_depth + 1); }

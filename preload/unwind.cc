@@ -37,7 +37,9 @@ class Walk {
   bool run() {
     while (true) {
       if (depth == max_depth_) return end(shared::Mark::kTruncated);
-      addresses_[depth++] = interrupted_ ? at_.pc | shared::kInterruptedFrame : at_.pc;
+      // Frames of ours: libc allocates below our pthread_create, for one.
+      if (!session_.is_own_code(at_.pc))
+        addresses_[depth++] = interrupted_ ? at_.pc | shared::kInterruptedFrame : at_.pc;
       const FrameRule rule = session_.frame_rules.find(interrupted_ ? at_.pc : at_.pc - 1, epoch_);
       switch (rule.kind) {
         case FrameRule::kOutermost:
