@@ -77,8 +77,8 @@ void add_run_options(CLI::App& run, RunOptions& options, RunTexts& texts) {
   run.positionals_at_end();
   run.formatter(std::make_shared<RunFormatter>());
   run.footer(
-      "Writes DIR/heap.0001.pb.gz, heap.0002.pb.gz, ... every TIME, on SIGUSR1 to leakwatch, and when the program\n"
-      "ends. Look at them with: go tool pprof -diff_base DIR/heap.0001.pb.gz DIR/heap.0009.pb.gz");
+      "Writes DIR/heap.0001.pb.gz, threads.0001.pb.gz, threadcreate.0001.pb.gz, then 0002, ..., every TIME, on SIGUSR1\n"
+      "to leakwatch, and when the program ends. Look at them with:\n  go tool pprof -diff_base DIR/heap.0001.pb.gz DIR/heap.0009.pb.gz");
 }
 
 // The command begins at the first word that is no option of ours, or after "--".
@@ -136,7 +136,7 @@ std::chrono::milliseconds parse_duration(std::string_view text) {
 CommandLine parse_command_line(int argc, const char* const* argv) {
   CommandLine result;
   RunTexts texts;
-  CLI::App app("Heap profiles of unmodified native programs, for go tool pprof.", "leakwatch");
+  CLI::App app("Heap and thread profiles of unmodified native programs, for go tool pprof.", "leakwatch");
   app.set_version_flag("--version", std::string("leakwatch ") + kVersionText);
   app.require_subcommand(1);
   app.footer("'leakwatch run --help' lists the options of run; the manual is leakwatch(1).");
