@@ -18,5 +18,5 @@ expect "profiles" "$(cd out && echo *)" \
   "$(echo {heap,threadcreate,threads}.000{1,2,3}.pb.gz)"
 content() { "$PROFILE_DUMP" "$1" | grep -v '^comment .*RSS'; }
 expect "the second profile" "$(content out/heap.0002.pb.gz)" "$(content out/heap.0001.pb.gz)"
-for profile in out/*; do expect_truth "$profile" out.stdout; done
+for profile in out/heap.*; do expect_truth "$profile" out.stdout; done
 expect "output with -q" "$(cat out.stderr)" ""
