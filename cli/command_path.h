@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From what the user typed to the ELF file that will run: as execvp searches, and as the kernel follows #! lines. Throws
-// Error, in words for the user, where they would fail.
+// From what the user typed to the ELF file that will run: as execvp searches, and as the kernel follows #! lines.
+// Throws Error, in words for the user, where they would fail.
 #pragma once
 
 #include <string>

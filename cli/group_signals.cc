@@ -79,7 +79,7 @@ void GroupSignals::read_reports(std::chrono::milliseconds patience) {
   char reports[64];
   const ssize_t count = read(reports_.number(), reports, sizeof reports);
   for (ssize_t i = 0; i < count; ++i) {
-    const auto signal = static_cast<std::size_t>(reports[i]);
+    const std::size_t signal = static_cast<unsigned char>(reports[i]);
     if (signal < seen_.size()) seen_[signal] = Clock::now();
   }
 }

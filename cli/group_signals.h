@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Tells a signal that was sent to leakwatch alone, and must be passed on to the program, from one that was sent to the
-// whole process group (Ctrl-C, timeout(1), kill -- -PGID) and has reached the program already: passing that on would make
-// it arrive twice.
+// whole process group (Ctrl-C, timeout(1), kill -- -PGID) and has reached the program already: passing that on would
+// make it arrive twice.
 //
 // The kernel does not say. So a small process stands in the same group and reports the signals that reach it as well.
 #pragma once

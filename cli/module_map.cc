@@ -6,17 +6,11 @@
 
 #include "cli/module_map.h"
 
-#include <fmt/format.h>
+#include "symbolize/file_identity.h"
 
 namespace leakwatch {
 
 namespace {
-
-std::string hexadecimal(const std::uint8_t* bytes, std::size_t count) {
-  std::string text;
-  for (std::size_t i = 0; i < count; ++i) text += fmt::format("{:02x}", bytes[i]);
-  return text;
-}
 
 bool is_vdso(const std::string& path) {
   return path.starts_with("linux-vdso") || path.starts_with("linux-gate");
@@ -38,7 +32,7 @@ Module to_module(const RawModule& raw, const std::string& folder) {
     module.path = raw.path;
   else
     module.path = folder + "/" + raw.path;
-  module.build_id = hexadecimal(raw.record.build_id, raw.record.build_id_size);
+  module.build_id = build_id_text(raw.record.build_id, raw.record.build_id_size);
   module.bias = raw.record.bias;
   for (std::uint32_t i = 0; i < raw.record.segment_count; ++i) add_segment(raw.record.segments[i], module);
   return module;

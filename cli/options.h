@@ -13,8 +13,8 @@ namespace leakwatch {
 
 struct RunOptions {
   std::chrono::milliseconds interval{30'000};
-  std::string output;                          // empty: leakwatch-NAME-PID
-  std::uint64_t sample_interval = 512 * 1024;  // bytes; 1 with --exact
+  std::string output;                                         // empty: leakwatch-NAME-PID
+  std::uint64_t sample_interval = std::uint64_t{512} * 1024;  // bytes; 1 with --exact
   std::uint32_t max_depth = 128;
   std::uint64_t seed = 0;  // 0: a different one every time
   bool quiet = false;

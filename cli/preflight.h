@@ -26,8 +26,8 @@ struct Preflight {
 // it cannot be watched and what would work.
 Preflight inspect_command(const std::string& command);
 
-// Why the kernel would start `file` in secure mode, in which the dynamic loader ignores preloads, for a process with these
-// real and effective ids; empty if it would not.
+// Why the kernel would start `file` in secure mode, in which the dynamic loader ignores preloads, for a process with
+// these real and effective ids; empty if it would not.
 std::string privileges_gained(const struct stat& file, bool has_capabilities, const ucred& real,
                               const ucred& effective);
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -71,6 +72,17 @@ Module main_executable(pid_t pid) {
                                std::stoull(range.substr(dash + 1), nullptr, 16), std::stoull(offset, nullptr, 16)});
   }
   return module;
+}
+
+// NSpid in status: the numbers from our namespace inwards.
+std::uint32_t own_thread_number(pid_t pid, pid_t tid) {
+  std::ifstream status(fmt::format("/proc/{}/task/{}/status", pid, tid));
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with("NSpid:")) continue;
+    const std::size_t last = line.find_last_of(" \t");
+    return static_cast<std::uint32_t>(std::strtoul(line.c_str() + last + 1, nullptr, 10));
+  }
+  return 0;
 }
 
 bool thread_exists(pid_t pid, std::uint32_t tid) {

@@ -16,6 +16,8 @@ std::uint64_t resident_bytes(pid_t pid);  // 0 when it is gone
 std::string working_folder(pid_t pid);
 std::string command_line(pid_t pid);  // arguments joined by blanks
 Module main_executable(pid_t pid);    // path and executable segments
+// The number that the thread has in its own pid namespace; 0 when it is gone.
+std::uint32_t own_thread_number(pid_t pid, pid_t tid);
 bool thread_exists(pid_t pid, std::uint32_t tid);
 
 // "/proc/PID/root" when the process sees another root than we do, else empty.

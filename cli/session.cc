@@ -83,10 +83,18 @@ ThreadSnapshot Session::thread_snapshot() {
   ThreadObservation observation;
   if (resident_bytes(facts_.pid) != 0) observation = inspector_.look();
   Drain::State state = drain_.state();
+  // One that went meanwhile may be unknown to the ledger by now: it would pass for one that nobody created.
+  std::erase_if(observation.threads,
+                [this](const ObservedThread& thread) { return ThreadFiles(facts_.pid, thread.tid).state() == '\0'; });
   learn_modules();
-  ThreadSnapshot snapshot = take_census(
-      {facts_.pid, std::move(state.threads), std::move(state.thread_creators), modules_.modules(),
-       [this](std::uint32_t stack) -> const StackTrace& { return trace_of(stack); }, std::move(observation)});
+  CensusInput input{.pid = facts_.pid,
+                    .records = std::move(state.threads),
+                    .creators = std::move(state.thread_creators),
+                    .modules = modules_.modules(),
+                    .trace_of = [this](std::uint32_t stack) -> const StackTrace& { return trace_of(stack); },
+                    .observation = std::move(observation)};
+  if (!facts_.shares_pid_namespace) input.own_number = [this](pid_t tid) { return own_thread_number(facts_.pid, tid); };
+  ThreadSnapshot snapshot = take_census(std::move(input));
   snapshot.time_ns = now_ns();
   snapshot.command = facts_.command;
   return snapshot;

@@ -15,7 +15,7 @@
 namespace leakwatch {
 
 struct RegionSettings {
-  std::uint64_t sample_interval = 512 * 1024;  // mean bytes between samples, 1 for every event
+  std::uint64_t sample_interval = std::uint64_t{512} * 1024;  // mean bytes between samples, 1 for every event
   std::uint32_t max_depth = 128;
   std::uint64_t seed = 0;  // 0: chosen by the target
   shared::Clock clock = shared::Clock::kMonotonic;

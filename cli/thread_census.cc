@@ -72,7 +72,12 @@ class Census {
     return creator.stack;
   }
 
+  // The process is gone, and nothing but the ledger knows what it had; of the main thread we know without it.
   void add_threads_from_ledger() {
+    LiveThread main;
+    main.tid = static_cast<std::uint32_t>(input_.pid);
+    main.stack = main.creator = stack_of_mark(kMainThreadMark);
+    snapshot_.threads.push_back(std::move(main));
     for (const ThreadRecord& record : input_.records) {
       if (record.ended) continue;
       LiveThread thread;
@@ -85,10 +90,11 @@ class Census {
   void add_observed_threads() {
     std::unordered_map<std::uint32_t, const ThreadRecord*> by_tid;
     for (const ThreadRecord& record : input_.records) {
-      if (!record.ended && record.tid != 0) by_tid[record.tid] = &record;
+      if (record.tid != 0) by_tid[record.tid] = &record;
     }
     for (const ObservedThread& observed : input_.observation.threads) {
-      const auto record = by_tid.find(static_cast<std::uint32_t>(observed.tid));
+      const auto record = by_tid.find(input_.own_number(observed.tid));
+      if (record != by_tid.end() && record->second->ended) continue;  // on its way out, and counted as ended
       const std::uint32_t creator =
           record != by_tid.end() ? creator_stack(record->second->stack)
                                  : stack_of_mark(observed.tid == input_.pid ? kMainThreadMark : kUnseenCreatorMark);

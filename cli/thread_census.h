@@ -23,7 +23,9 @@ struct CensusInput {
   std::map<std::uint32_t, ThreadCounters> creators;
   std::vector<Module> modules;                               // for trace_of; [0] is the main executable
   std::function<const StackTrace&(std::uint32_t)> trace_of;  // of a creating stack
-  ThreadObservation observation;                             // empty when the process is gone
+  ThreadObservation observation = {};                        // empty when the process is gone
+  // The number that a thread has for itself, which differs from ours in another pid namespace.
+  std::function<std::uint32_t(pid_t)> own_number = [](pid_t tid) { return static_cast<std::uint32_t>(tid); };
 };
 
 // time_ns and command are the caller's to fill in.

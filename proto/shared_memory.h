@@ -213,7 +213,7 @@ struct Header {
   std::atomic<std::uint64_t> modules_refused;
   std::atomic<std::uint64_t> ended_ns;       // CLOCK_MONOTONIC, with `ended`
   std::atomic<std::uint32_t> ended;          // End
-  std::atomic<std::uint32_t> forks;     // children made by fork: they are not watched
+  std::atomic<std::uint32_t> forks;          // children made by fork: they are not watched
   std::atomic<std::uint32_t> has_libunwind;  // 1: found; 2: not found, unusual stacks end early
 };
 static_assert(offsetof(Header, heartbeat_ns) == 128);

@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "symbolize/file_identity.h"
 #include "symbolize/process_memory.h"
 
 namespace leakwatch {
@@ -22,26 +23,6 @@ namespace {
 
 constexpr std::size_t kPage = 4096;
 constexpr std::uint64_t kLargestImage = 64U << 20U;
-
-// A descriptor of a regular file, or -1. Never waits, as opening somebody's pipe would.
-int open_regular(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) return -1;
-  struct stat status = {};
-  if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) return fd;
-  close(fd);
-  return -1;
-}
-
-std::string hexadecimal(const unsigned char* bytes, std::size_t count) {
-  std::string text;
-  char digits[3];
-  for (std::size_t index = 0; index < count; ++index) {
-    std::snprintf(digits, sizeof digits, "%02x", bytes[index]);
-    text += digits;
-  }
-  return text;
-}
 
 std::string map_file_path(pid_t pid, const MemoryMapping& mapping) {
   char path[96];
@@ -112,7 +93,7 @@ void MappedElf::read_headers(Elf* elf) {
   }
   const void* bytes = nullptr;
   const ssize_t size = dwelf_elf_gnu_build_id(elf, &bytes);
-  if (size > 0) build_id_ = hexadecimal(static_cast<const unsigned char*>(bytes), static_cast<std::size_t>(size));
+  if (size > 0) build_id_ = build_id_text(static_cast<const unsigned char*>(bytes), static_cast<std::size_t>(size));
 }
 
 // Puts the bytes of the read-only mappings where they stand in the file.

@@ -4,13 +4,13 @@
 
 #include "symbolize/module_files.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
-#include <string_view>
+
+#include "symbolize/file_identity.h"
 
 namespace leakwatch {
 
@@ -27,26 +27,6 @@ std::string read_own_vdso() {
     return std::string(reinterpret_cast<const char*>(start), limit - start);  // NOLINT(performance-no-int-to-ptr)
   }
   return {};
-}
-
-// A descriptor of a regular file, or -1. Never waits, as opening somebody's pipe would.
-int open_regular(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) return -1;
-  struct stat status = {};
-  if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) return fd;
-  close(fd);
-  return -1;
-}
-
-std::string hexadecimal(const unsigned char* bytes, int count) {
-  static constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (int index = 0; index < count; ++index) {
-    text += kDigits[bytes[index] >> 4U];
-    text += kDigits[bytes[index] & 15U];
-  }
-  return text;
 }
 
 }  // namespace
@@ -88,7 +68,7 @@ std::string ModuleFiles::build_id() const {
   const unsigned char* bytes = nullptr;
   GElf_Addr address = 0;
   const int count = dwfl_module_build_id(handle_, &bytes, &address);
-  return hexadecimal(bytes, count);
+  return build_id_text(bytes, static_cast<std::size_t>(std::max(count, 0)));
 }
 
 }  // namespace leakwatch

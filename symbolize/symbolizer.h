@@ -47,9 +47,8 @@ class Symbolizer {
 
   // All functions at `address` (in the file's own address space: run-time address minus the module's bias; for a return
   // address the caller has subtracted one), innermost first. Never empty: without any symbol the one frame is named
-  // "libfoo.so+0x1a2b" (base name of the path; where the function begins, else the address itself). Never throws for what
-  // a file contains or lacks.
-  // The file is only used when its build id is the module's, when that is known.
+  // "libfoo.so+0x1a2b" (base name of the path; where the function begins, else the address itself). Never throws for
+  // what a file contains or lacks. The file is only used when its build id is the module's, when that is known.
   std::vector<Frame> resolve(const Module& module, std::uint64_t address);
 
   SymbolSource source(const Module& module);

@@ -47,8 +47,10 @@ FUNCTION void through_bsearch(void) {
 
 // Deeper than any limit.
 FUNCTION void recurse(int depth) {
-  if (depth == 0) sink = malloc(1003);
-  else recurse(depth - 1);
+  if (depth == 0)
+    sink = malloc(1003);
+  else
+    recurse(depth - 1);
   NO_TAIL_CALL;
 }
 
@@ -113,7 +115,9 @@ static void through_fiber(void) {
 }
 
 // Code that no table describes: the call returns into a page made at run time.
-FUNCTION void* called_from_jit(void) { return sink = malloc(1008); }
+FUNCTION void* called_from_jit(void) {
+  return sink = malloc(1008);
+}
 static void through_jit(void) {
   static const unsigned char code[] = {0x48, 0x83, 0xec, 0x08, 0xff, 0xd7, 0x48, 0x83, 0xc4, 0x08, 0xc3};
   unsigned char* page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -129,7 +133,9 @@ FUNCTION _Noreturn void never_returns(void) {
   sink = malloc(1009);
   exit(0);
 }
-FUNCTION void noreturn_tail(void) { never_returns(); }
+FUNCTION void noreturn_tail(void) {
+  never_returns();
+}
 
 int main(void) {
   through_qsort();

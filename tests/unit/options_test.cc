@@ -179,7 +179,7 @@ TEST_CASE("a bad quantity is answered with a hint at the help as well") {
 
 TEST_CASE("help is printed for leakwatch and for run, and not for the command") {
   CHECK(contains(printed({"--help"}), "run"));
-  CHECK(contains(printed({"-h"}), "Heap profiles"));
+  CHECK(contains(printed({"-h"}), "Heap and thread profiles"));
   const std::string help = printed({"run", "--help"});
   CHECK(contains(help, "Usage: leakwatch run [OPTIONS] [--] COMMAND"));
   for (const char* option :

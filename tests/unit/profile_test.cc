@@ -3,8 +3,8 @@
 // Holds profiles against the contract of pprof's readers: first field by field, then in the hands of the real
 // `go tool pprof`, where one is installed. Every process here is made of literals; one is "run" again by shifting it in
 // memory, as address randomisation would.
-#include "cli/heap_profile.h"
 #include "cli/profile.h"
+#include "cli/heap_profile.h"
 
 #include <zlib.h>
 

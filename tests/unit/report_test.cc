@@ -129,7 +129,8 @@ TEST_CASE("a snapshot is one line") {
   HeapSnapshot now = snapshot_of({{{program(0x10)}, live(12 << 20, 45'678)}});
   now.resident_bytes = 45 << 20;
   CHECK(snapshot_line(first, now, 14, 30.04, "heap.0001.pb.gz") ==
-        "[  30.0 s] live 12.0 MiB in 45,678 blocks, +2.00 MiB since the first; RSS 45.0 MiB; 14 threads; heap.0001.pb.gz");
+        "[  30.0 s] live 12.0 MiB in 45,678 blocks, +2.00 MiB since the first; RSS 45.0 MiB; 14 threads; "
+        "heap.0001.pb.gz");
   now.resident_bytes = 0;
   CHECK(snapshot_line(now, snapshot_of({{{program(0x10)}, live(1, 1)}}), 1, 12345.678, "no space left") ==
         "[12345.7 s] live 1 B in 1 block, -12.0 MiB since the first; 1 thread; no space left");

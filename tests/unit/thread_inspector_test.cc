@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The inspector against a real program with threads in every kind of place. What the program must not notice is counted
+// by the program itself.
+#include "cli/thread_inspector.h"
+
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <atomic>
+#include <iostream>
+
+#include "cli/system_call_names.h"
+#include "cli/trace_permission.h"
+#include "symbolize/symbolizer.h"
+#include "tests/unit/catch.h"
+#include "tests/unit/thread_target.h"
+
+namespace leakwatch {
+namespace {
+
+using Names = std::vector<std::string>;
+
+Names names_of(const ObservedThread& thread, const ThreadObservation& observation) {
+  static Symbolizer symbolizer;
+  Names names;
+  for (const CodeAddress& frame : thread.stack) {
+    if (frame.module >= observation.modules.size()) {
+      names.emplace_back("?");
+      continue;
+    }
+    const Module& module = observation.modules[frame.module];
+    for (const Frame& found : symbolizer.resolve(module, frame.address - module.bias)) names.push_back(found.function);
+  }
+  return names;
+}
+
+bool contains(const Names& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// The one thread with the function on its stack.
+const ObservedThread& thread_in(const ThreadObservation& observation, const std::string& function) {
+  for (const ObservedThread& thread : observation.threads) {
+    if (contains(names_of(thread, observation), function)) return thread;
+  }
+  FAIL("no thread is in " << function);
+  return observation.threads.front();
+}
+
+const ObservedThread& thread_with(const ThreadObservation& observation, pid_t tid) {
+  for (const ObservedThread& thread : observation.threads) {
+    if (thread.tid == tid) return thread;
+  }
+  FAIL("there is no thread " << tid);
+  return observation.threads.front();
+}
+
+std::string kernel_state(pid_t pid, pid_t tid) {
+  return std::string(1, ThreadFiles(pid, tid).state());
+}
+
+void check_sleeper(const ThreadObservation& observation, const std::string& function, const std::string& state) {
+  INFO(function);
+  const ObservedThread& thread = thread_in(observation, function);
+  CHECK(thread.state == state);
+  CHECK(thread.stack_note.empty());
+  CHECK_FALSE(thread.was_stopped);
+}
+
+TEST_CASE("sleeping threads are read where they are and never stopped", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const ThreadTarget target("asleep", 7);
+  ThreadInspector inspector(target.pid());
+  const ThreadObservation observation = inspector.look();
+  CHECK(observation.refusal.empty());
+  CHECK(observation.threads.size() == 7);
+  CHECK(observation.modules[0].path == target.path());
+  check_sleeper(observation, "in_futex", "futex wait");
+  check_sleeper(observation, "in_epoll", "epoll wait");
+  check_sleeper(observation, "in_sigtimedwait", "signal wait");
+  check_sleeper(observation, "in_nanosleep", "sleep");
+  check_sleeper(observation, "in_read", "read");
+  check_sleeper(observation, "in_raw_clone", "signal wait");
+  check_sleeper(observation, "main_waits", "signal wait");
+  CHECK(thread_in(observation, "in_read").waits_on == "pipe");
+  CHECK(thread_in(observation, "main_waits").tid == target.pid());
+  CHECK(contains(names_of(thread_in(observation, "in_futex"), observation), "start_thread"));
+  CHECK(contains(names_of(thread_in(observation, "main_waits"), observation), "main"));
+  CHECK(target.counters().broken == 0);
+}
+
+TEST_CASE("the age of a wait is how long it was seen", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const std::string mode = GENERATE("asleep", "framed");
+  INFO(mode);
+  const ThreadTarget target(mode, mode == "asleep" ? 7 : 3);
+  ThreadInspector inspector(target.pid());
+  CHECK(inspector.look().threads[1].waiting_ns == 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  const ThreadObservation second = inspector.look();
+  for (const ObservedThread& thread : second.threads) {
+    INFO(thread.tid << ' ' << thread.state);
+    CHECK(thread.waiting_ns >= 60'000'000);
+    CHECK(thread.waiting_ns < 60'000'000'000);
+    CHECK_FALSE(thread.was_stopped);
+  }
+}
+
+TEST_CASE("a running thread is stopped and goes on", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const ThreadTarget target("loop", 2);
+  ThreadInspector inspector(target.pid());
+  std::vector<std::int64_t> stops;
+  for (int round = 0; round < 50; ++round) {
+    const ThreadObservation observation = inspector.look();
+    const ObservedThread& thread = thread_in(observation, "in_loop");
+    CHECK(thread.state == "running");
+    CHECK(thread.was_stopped);
+    CHECK(thread.stack_note.empty());
+    CHECK(contains(names_of(thread, observation), "start_thread"));
+    stops.push_back(thread.stopped_ns);
+    const int spins = target.counters().spins;
+    CHECK(waits_for([&] { return target.counters().spins != spins; }));
+  }
+  std::sort(stops.begin(), stops.end());
+  std::cout << "stopped while running, ns: median " << stops[25] << ", most " << stops.back() << '\n';
+}
+
+TEST_CASE("frames that only a register leads out of are found by one stop", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const ThreadTarget target("framed", 3);
+  ThreadInspector inspector(target.pid());
+  for (int round = 0; round < 5; ++round) {
+    const ThreadObservation observation = inspector.look();
+    for (const char* function : {"in_framed_epoll", "in_framed_sigtimedwait"}) {
+      INFO(function << " in round " << round);
+      const ObservedThread& thread = thread_in(observation, function);
+      CHECK(thread.stack_note.empty());
+      CHECK(contains(names_of(thread, observation), "run_framed"));
+      CHECK(contains(names_of(thread, observation), "start_thread"));
+      CHECK(thread.was_stopped == (round == 0));
+      CHECK(thread.state == (std::string(function) == "in_framed_epoll" ? "epoll wait" : "signal wait"));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  CHECK(target.counters().broken == 0);
+}
+
+// Stops one thread over and over.
+class Stopping {
+ public:
+  Stopping(pid_t pid, pid_t tid, std::chrono::microseconds pause = {})
+      : pause_(pause), thread_([=, this] { run(pid, tid); }) {}
+  ~Stopping() {
+    is_over_ = true;
+    thread_.join();
+  }
+  int stops() const { return stops_; }
+
+ private:
+  void run(pid_t pid, pid_t tid) {
+    ProcessUnwinder unwinder(pid);
+    unwinder.refresh();
+    ThreadStopper stopper(pid, unwinder);
+    while (!is_over_) {
+      stops_ += stopper.read(tid, std::chrono::seconds(1)).kind == ThreadStopResult::Kind::kRead ? 1 : 0;
+      if (pause_.count() > 0) std::this_thread::sleep_for(pause_);
+    }
+  }
+
+  std::chrono::microseconds pause_;
+  std::atomic<bool> is_over_ = false;
+  std::atomic<int> stops_ = 0;
+  std::thread thread_;
+};
+
+TEST_CASE("a stop breaks no wait", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const ThreadTarget target("framed", 3);
+  for (const pid_t tid : list_threads(target.pid())) {
+    const Stopping stopping(target.pid(), tid);
+    for (int sent = 0; stopping.stops() < 500; ++sent) {
+      syscall(SYS_tgkill, target.pid(), tid,
+              SIGWINCH);  // ignored: a thread that is traced wakes up for it all the same
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+      REQUIRE(sent < 100'000);
+    }
+  }
+  CHECK(target.counters().broken == 0);
+}
+
+TEST_CASE("a signal with a handler still breaks a wait, and none is lost", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  constexpr int kSignals = 300;
+  const ThreadTarget target("framed", 3);
+  const pid_t tid = target.counters().tid;
+  const Stopping stopping(target.pid(), tid, std::chrono::milliseconds(1));
+  int sent = 0;
+  while (sent < kSignals || stopping.stops() <= 10) {
+    syscall(SYS_tgkill, target.pid(), tid, SIGUSR1);
+    ++sent;
+    REQUIRE(waits_for([&] { return target.counters().handled >= sent; }));
+  }
+  CHECK(target.counters().handled == sent);
+  CHECK(target.counters().broken <= sent);
+  // One that comes in the instant in which the thread is back in its code, about to wait again, finds no wait to break.
+  CHECK(target.counters().broken > sent / 2);
+}
+
+TEST_CASE("waits of all kinds survive being stopped", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const ThreadTarget target("asleep", 7);
+  for (const pid_t tid : list_threads(target.pid())) {
+    const Stopping stopping(target.pid(), tid);
+    REQUIRE(waits_for([&] { return stopping.stops() > 200; }));
+  }
+  CHECK(target.counters().broken == 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  ThreadInspector inspector(target.pid());
+  const ThreadObservation observation = inspector.look();
+  check_sleeper(observation, "in_nanosleep", "sleep");  // by now the kernel calls it restart_syscall
+  check_sleeper(observation, "in_futex", "futex wait");
+}
+
+// Holds all threads stopped, or stops the last one over and over.
+[[noreturn]] void trace_until_killed(pid_t pid, bool holds_them) {
+  const std::vector<pid_t> threads = list_threads(pid);
+  if (!holds_them) {
+    const Stopping stopping(pid, threads.back());
+    while (true) pause();
+  }
+  for (const pid_t tid : threads) {
+    if (ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) == 0) ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr);
+  }
+  while (true) pause();
+}
+
+TEST_CASE("a tracer that is killed leaves nothing stopped", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const ThreadTarget target("loop", 2);
+  const pid_t spinner = list_threads(target.pid()).back();
+  for (int round = 0; round < 40; ++round) {
+    const pid_t tracer = fork();
+    if (tracer == 0) trace_until_killed(target.pid(), round % 2 == 0);
+    std::this_thread::sleep_for(std::chrono::microseconds(3000 + round * 137));
+    kill(tracer, SIGKILL);
+    waitpid(tracer, nullptr, 0);
+    const int spins = target.counters().spins;
+    REQUIRE(waits_for([&] { return target.counters().spins != spins; }));
+    REQUIRE(waits_for([&] { return kernel_state(target.pid(), target.pid()) == "S"; }));
+    REQUIRE(read_trace_facts(target.pid(), spinner).tracer == 0);
+  }
+}
+
+TEST_CASE("a stopped process is read and stays stopped", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const ThreadTarget target("framed", 3);
+  kill(target.pid(), SIGSTOP);
+  REQUIRE(waits_for([&] { return kernel_state(target.pid(), target.counters().tid) == "T"; }));
+  ThreadInspector inspector(target.pid());
+  const ThreadObservation observation = inspector.look();
+  CHECK(observation.threads.size() == 3);
+  CHECK(thread_in(observation, "in_framed_epoll").stack_note.empty());
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  for (const pid_t tid : list_threads(target.pid())) CHECK(kernel_state(target.pid(), tid) == "T");
+  kill(target.pid(), SIGCONT);
+  CHECK(waits_for([&] { return kernel_state(target.pid(), target.counters().tid) == "S"; }));
+}
+
+TEST_CASE("a parent in vfork is read without being stopped", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const ThreadTarget target("vfork", 2);
+  ThreadInspector inspector(target.pid());
+  const ThreadObservation observation = inspector.look();
+  const ObservedThread& thread = thread_in(observation, "in_vfork");
+  CHECK(thread.state == "vfork wait");
+  CHECK(thread.stack_note.empty());
+  CHECK_FALSE(thread.was_stopped);
+}
+
+TEST_CASE("a thread in a signal handler shows what it interrupted", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const ThreadTarget target("handler", 2);
+  ThreadInspector inspector(target.pid());
+  const ThreadObservation observation = inspector.look();
+  const ObservedThread& thread = thread_in(observation, "waits_in_handler");
+  CHECK(contains(names_of(thread, observation), "in_handler"));
+  CHECK(contains(names_of(thread, observation), "start_thread"));
+  CHECK(thread.stack_note.empty());
+}
+
+TEST_CASE("a stack of more than the first copy is read whole", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const ThreadTarget target("deep", 2);
+  ThreadInspector inspector(target.pid());
+  const ThreadObservation observation = inspector.look();
+  const Names names = names_of(thread_in(observation, "deep"), observation);
+  CHECK(std::count(names.begin(), names.end(), "deep") == 151);
+  CHECK(contains(names, "start_thread"));
+}
+
+TEST_CASE("a main thread that has ended is shown as that", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const ThreadTarget target("leaderless", 2);
+  ThreadInspector inspector(target.pid());
+  const ThreadObservation observation = inspector.look();
+  CHECK(thread_with(observation, target.pid()).state == "exited");
+  CHECK(thread_with(observation, target.pid()).stack.empty());
+}
+
+TEST_CASE("a thousand threads all have their stacks", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const ThreadTarget target("many", 1001, 1000);
+  ThreadInspector inspector(target.pid());
+  for (int round = 0; round < 3; ++round) {
+    const ThreadObservation observation = inspector.look();
+    CHECK(observation.threads.size() == 1001);
+    const auto is_whole = [](const ObservedThread& thread) { return thread.stack_note.empty() && !thread.was_stopped; };
+    CHECK(std::all_of(observation.threads.begin(), observation.threads.end(), is_whole));
+    std::cout << "1,001 sleeping threads read in " << observation.duration_ns / 1000 << " us\n";
+  }
+}
+
+TEST_CASE("threads that come and go do no harm", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const ThreadTarget target("churn", 1);
+  ThreadInspector inspector(target.pid());
+  for (int round = 0; round < 300; ++round) {
+    const ThreadObservation observation = inspector.look();
+    CHECK(observation.refusal.empty());
+    CHECK(thread_with(observation, target.pid()).state != "exited");
+  }
+  const int made = target.counters().made;
+  CHECK(waits_for([&] { return target.counters().made > made; }));
+}
+
+TEST_CASE("a process that is gone has no threads", "[threads]") {
+  const pid_t child = fork();
+  if (child == 0) _exit(0);
+  waitpid(child, nullptr, 0);
+  ThreadInspector inspector(child);
+  CHECK(inspector.look().threads.empty());
+}
+
+TEST_CASE("a thread that is traced already is still read while it sleeps", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const ThreadTarget target("framed", 3);
+  const pid_t tid = target.counters().tid;
+  REQUIRE(ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) == 0);
+  ThreadInspector inspector(target.pid());
+  const ThreadObservation observation = inspector.look();
+  const ObservedThread& thread = thread_with(observation, tid);
+  CHECK(thread.state == "epoll wait");
+  CHECK(names_of(thread, observation) == Names{"in_framed_epoll"});
+  CHECK(thread.stack_note == "looking into the process is not permitted");
+  CHECK(observation.refusal.find("process " + std::to_string(getpid()) + " traces it already") != std::string::npos);
+  kill(target.pid(), SIGKILL);
+  waitpid(tid, nullptr, __WALL);  // its tracer has to see it go before the process can
+}
+
+TEST_CASE("a refusal names its reason and what would help", "[threads]") {
+  struct Case {
+    TraceFacts facts;
+    std::string reason;
+    std::string help;
+  };
+  const Case cases[] = {
+      {{.pid = 7, .tracer = 9}, "process 9 traces it already", "end that one first"},
+      {{.pid = 7, .has_trace_capability = true, .yama_scope = 3}, "ptrace_scope is 3", "until the machine boots"},
+      {{.pid = 7, .own_user = 1, .user = 2}, "belongs to user 2 and leakwatch runs as user 1", "as that user"},
+      {{.pid = 7, .own_user = 1, .user = 1, .yama_scope = 2}, "ptrace_scope is 2", "CAP_SYS_PTRACE"},
+      {{.pid = 7, .own_user = 1, .user = 1, .yama_scope = 1}, "ptrace_scope is 1", "leakwatch run"},
+      {{.pid = 7, .has_trace_capability = true, .is_filtered = true}, "seccomp", "--cap-add=SYS_PTRACE"},
+      {{.pid = 7, .own_user = 1, .user = 1}, "not dumpable", "CAP_SYS_PTRACE"},
+      {{.pid = 7, .has_trace_capability = true}, "security module", "audit log"},
+  };
+  for (const Case& example : cases) {
+    const std::string text = explain_refusal(example.facts);
+    INFO(text);
+    CHECK(text.starts_with("process 7 cannot be looked into: "));
+    CHECK(text.find(example.reason) != std::string::npos);
+    CHECK(text.find(example.help) != std::string::npos);
+  }
+}
+
+TEST_CASE("what the kernel writes of a thread is read, and nothing else", "[threads]") {
+  CHECK(parse_place("running\n").kind == ThreadPlace::Kind::kRunning);
+  const ThreadPlace blocked = parse_place("-1 0x7ffc10 0x401000\n");
+  CHECK(blocked.kind == ThreadPlace::Kind::kBlocked);
+  CHECK(blocked.stack_pointer == 0x7ffc10);
+  const ThreadPlace call = parse_place("232 0x5 0x1 0x2 0x3 0x4 0xffffffffffffffff 0x7ffc10 0x401000\n");
+  CHECK(call.kind == ThreadPlace::Kind::kInCall);
+  CHECK(call.call == 232);
+  CHECK(call.arguments[5] == ~std::uint64_t{0});
+  CHECK(call.pc == 0x401000);
+  for (const char* text : {"", "x", "232", "232 0x5 0x1", "-1 0x1", "-1 0x1 zz", "232 1 2 3 4 5 6 7"}) {
+    INFO(text);
+    CHECK(parse_place(text).kind == ThreadPlace::Kind::kGone);
+  }
+  CHECK(parse_schedstat("12 3 4\n") == RunCount{{12, 4}});
+  CHECK_FALSE(parse_schedstat("0 0 0\n"));
+  CHECK_FALSE(parse_schedstat(""));
+  CHECK(parse_switches("Name:\tx\nvoluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t6\n") == RunCount{{5, 6}});
+  CHECK_FALSE(parse_switches("Name:\tx\nnonvoluntary_ctxt_switches:\t6\n"));
+}
+
+TEST_CASE("system calls and wait channels have words", "[threads]") {
+  CHECK(describe_system_call(SYS_futex).words == "futex wait");
+  CHECK(describe_system_call(SYS_accept4).has_descriptor);
+  CHECK(describe_system_call(SYS_restart_syscall).is_a_restart);
+  CHECK(describe_system_call(100'000).words.empty());
+  CHECK(describe_wait_channel("futex_do_wait") == "futex wait");
+  CHECK(describe_wait_channel("poll_schedule_timeout.constprop.0") == "poll");
+  CHECK(describe_wait_channel("pipe_read").empty());
+}
+
+}  // namespace
+}  // namespace leakwatch
