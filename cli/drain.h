@@ -36,7 +36,7 @@ class Drain {
     std::uint64_t bad_records = 0;
     std::uint64_t events = 0;
   };
-  // All that had happened in the target when this was called.
+  // All that had happened in the target when this was called. One caller at a time.
   State state();
 
   // The target has ended: takes what is left, whatever its time stamp, and stops the thread. state() still answers.

@@ -35,6 +35,7 @@ class EventMerger {
   // Calls apply(ring index, event) for every event with time <= horizon, earliest first.
   template <class Apply>
   void merge_until(std::uint64_t horizon, Apply&& apply) {
+    for (Ring& ring : rings_) bound(ring, horizon);
     std::priority_queue<Head, std::vector<Head>, std::greater<>> heads;
     for (std::size_t i = 0; i < rings_.size(); ++i) push_head(heads, i, horizon);
     while (!heads.empty()) {
@@ -68,6 +69,14 @@ class EventMerger {
     const Ring& ring = rings_[index];
     if (ring.next < ring.events.size() && ring.events[ring.next].time <= horizon)
       heads.emplace(ring.events[ring.next].time, index);
+  }
+
+  // A ring that holds this many has an event from a future that no clock has seen: overwritten memory, which must not
+  // make us wait, and grow, for ever.
+  static constexpr std::size_t kMostWaiting = std::size_t{1} << 22;
+  static void bound(Ring& ring, std::uint64_t horizon) {
+    if (ring.events.size() <= kMostWaiting) return;
+    for (Event& event : ring.events) event.time = std::min(event.time, horizon);
   }
 
   static void drop_applied(Ring& ring) {

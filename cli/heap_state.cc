@@ -98,7 +98,10 @@ void HeapState::free_for_realloc(std::size_t ring, std::uint64_t address) {
 // The realloc failed, so the block is what it was. Only the last realloc of a thread can fail.
 void HeapState::take_back(std::size_t ring, std::uint64_t address) {
   Block& block = ring == kSharedRing ? reallocated_on_shared_ring_[address] : reallocated_[ring];
-  if (address != 0 && block.address == address && blocks_.take(address).address == 0) begin_life(block);
+  if (address != 0 && block.address == address) {
+    if (const Block other = blocks_.take(address); other.address != 0) end_life(other);
+    begin_life(block);
+  }
   block = {};
 }
 

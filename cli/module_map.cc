@@ -19,8 +19,8 @@ bool is_vdso(const std::string& path) {
 // Program headers are exact to the byte; the process's map, and so a profile, has whole pages.
 void add_segment(const shared::Segment& raw, Module& module) {
   constexpr std::uint64_t kPageMask = 4095;
-  if (raw.start >= raw.limit || raw.limit > ~kPageMask) return;
   const std::uint64_t before = raw.start & kPageMask;
+  if (raw.start >= raw.limit || raw.limit > ~kPageMask || raw.file_offset < before) return;
   module.segments.push_back({raw.start - before, (raw.limit + kPageMask) & ~kPageMask, raw.file_offset - before});
 }
 

@@ -28,6 +28,7 @@ constexpr int kPatienceMilliseconds = 1000;
 // The path must fit a socket address, and the target must be able to walk to it.
 std::string make_folder() {
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  if (runtime != nullptr && std::strpbrk(runtime, " :") != nullptr) runtime = nullptr;  // see plain_path
   for (const std::string parent : {runtime != nullptr && runtime[0] == '/' ? runtime : "/tmp", "/tmp"}) {
     std::string folder = parent + "/leakwatch-XXXXXX";
     if (folder.size() + 8 < sizeof(sockaddr_un::sun_path) && mkdtemp(folder.data()) != nullptr) return folder;
