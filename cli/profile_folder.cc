@@ -154,6 +154,10 @@ std::string ProfileFolder::temporary_name(const std::string& kind) const {
   return fmt::format("{}/.{}.{}.part", path_, kind, getpid());
 }
 
+void ProfileFolder::skip(const std::string& kind) {
+  ++counter(kind).next;
+}
+
 ProfileFolder::Counter& ProfileFolder::counter(const std::string& kind) {
   const auto found =
       std::find_if(counters_.begin(), counters_.end(), [&kind](const Counter& each) { return each.kind == kind; });

@@ -23,6 +23,9 @@ class ProfileFolder {
   // leaves nothing behind and is reported, not thrown. The number is used up only by a success.
   Written write(const std::string& kind, const std::string& bytes);
 
+  // Leaves the next number of a kind out, so that numbers of several kinds stay those of one moment.
+  void skip(const std::string& kind);
+
   const std::string& path() const { return path_; }
 
  private:

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <utility>
 
 #include "cli/heap_profile.h"
 #include "cli/report.h"
@@ -93,19 +94,30 @@ void ProfileWriter::run() {
   }
 }
 
-std::string ProfileWriter::write_file(const std::string& kind, const std::string& profile) {
-  const ProfileFolder::Written written = folder_.write(kind, gzip(profile));
-  if (!written.error.empty()) say(written.error);
-  return written.path;
+// The heap's path, empty when it could not be written: then the others are not tried, so that a full disk is one line.
+std::string ProfileWriter::write_files(const Moment& moment) {
+  const SymbolLookup symbols = lookup(*symbols_);
+  const auto heap = folder_.write("heap", gzip(build_heap_profile(moment.heap, symbols, HeapProfileKind::kHeap)));
+  if (heap.path.empty()) {
+    say(heap.error);
+    return {};
+  }
+  const std::pair<const char*, std::string> others[] = {
+      {"threads", build_threads_profile(moment.threads, symbols)},
+      {"threadcreate", build_threadcreate_profile(moment.threads, symbols)}};
+  for (const auto& [kind, profile] : others) {
+    const auto written = folder_.write(kind, gzip(profile));
+    if (!written.path.empty()) continue;
+    say(written.error);
+    folder_.skip(kind);
+  }
+  return heap.path;
 }
 
 void ProfileWriter::process(Job job) {
   symbols_ = std::move(job.symbols);
-  const SymbolLookup symbols = lookup(*symbols_);
   Moment& moment = job.moment;
-  const std::string path = write_file("heap", build_heap_profile(moment.heap, symbols, HeapProfileKind::kHeap));
-  write_file("threads", build_threads_profile(moment.threads, symbols));
-  write_file("threadcreate", build_threadcreate_profile(moment.threads, symbols));
+  const std::string path = write_files(moment);
   if (job.is_first || !first_) {
     first_ = {moment, path};
     last_alive_.reset();

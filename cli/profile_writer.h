@@ -72,7 +72,7 @@ class ProfileWriter {
     std::string path;  // of the heap profile, empty when it could not be written
   };
 
-  std::string write_file(const std::string& kind, const std::string& profile);
+  std::string write_files(const Moment& moment);
   std::optional<Written> first_, last_;
   std::optional<Written> last_alive_;  // the last one taken while the program ran
   std::shared_ptr<SymbolService> symbols_;

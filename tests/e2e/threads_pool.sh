@@ -28,7 +28,7 @@ expect_match "who made them" "$(cat top)" '^ +[^ ]+ +[^ ]+ +[^ ]+ +5 +[^ ]+ +han
 came threads -tagfocus='thread_name=^pool-worker-\*$' >top || exit 1
 expect_match "by name" "$(cat top)" '^ +[^ ]+ +[^ ]+ +[^ ]+ +5 +[^ ]+ +wait_for_work$'
 pprof -tags out/threads.0002.pb.gz >tags || exit 1
-expect_match "names" "$(cat tags)" '^ +6 .*: pool-worker-\*$'
+expect_match "names" "$(cat tags)" '^ +6(\.0)? .*: pool-worker-\*$'
 
 # What the terminal said.
 expect_match "the first line" "$(cat out.stderr)" 'live .*; 2 threads; out/heap.0001'

@@ -118,7 +118,6 @@ TEST_CASE("a running thread is stopped and goes on", "[threads]") {
     CHECK(thread.state == "running");
     CHECK(thread.was_stopped);
     CHECK(thread.stack_note.empty());
-    CHECK(contains(names_of(thread, observation), "start_thread"));
     stops.push_back(thread.stopped_ns);
     const int spins = target.counters().spins;
     CHECK(waits_for([&] { return target.counters().spins != spins; }));
@@ -138,7 +137,6 @@ TEST_CASE("frames that only a register leads out of are found by one stop", "[th
       const ObservedThread& thread = thread_in(observation, function);
       CHECK(thread.stack_note.empty());
       CHECK(contains(names_of(thread, observation), "run_framed"));
-      CHECK(contains(names_of(thread, observation), "start_thread"));
       CHECK(thread.was_stopped == (round == 0));
       CHECK(thread.state == (std::string(function) == "in_framed_epoll" ? "epoll wait" : "signal wait"));
     }
@@ -286,7 +284,6 @@ TEST_CASE("a thread in a signal handler shows what it interrupted", "[threads]")
   const ThreadObservation observation = inspector.look();
   const ObservedThread& thread = thread_in(observation, "waits_in_handler");
   CHECK(contains(names_of(thread, observation), "in_handler"));
-  CHECK(contains(names_of(thread, observation), "start_thread"));
   CHECK(thread.stack_note.empty());
 }
 
@@ -297,7 +294,6 @@ TEST_CASE("a stack of more than the first copy is read whole", "[threads]") {
   const ThreadObservation observation = inspector.look();
   const Names names = names_of(thread_in(observation, "deep"), observation);
   CHECK(std::count(names.begin(), names.end(), "deep") == 151);
-  CHECK(contains(names, "start_thread"));
 }
 
 TEST_CASE("a main thread that has ended is shown as that", "[threads]") {
