@@ -89,7 +89,7 @@ std::size_t command_position(int argc, const char* const* argv) {
                                              "--max-depth", "--seed"};
   for (int i = 2; i < argc; ++i) {
     const std::string_view word = argv[i];
-    if (word == "--") return static_cast<std::size_t>(i + 1);
+    if (word == "--") return static_cast<std::size_t>(i) + 1;
     if (word.empty() || word[0] != '-' || word == "-") return static_cast<std::size_t>(i);
     // "-qi 1s": the last of several short options may be one that takes a value.
     const bool is_cluster = word.size() > 2 && word[1] != '-' && word.find_first_of("io") == word.size() - 1;

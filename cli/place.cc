@@ -40,7 +40,7 @@ std::size_t end_of_brackets(std::string_view text, std::size_t open) {
 }
 
 bool is_word(std::string_view text, std::size_t position, std::string_view word) {
-  const auto is_letter = [](unsigned char byte) { return std::isalnum(byte) != 0 || byte == '_'; };
+  const auto is_letter = [](char byte) { return std::isalnum(static_cast<unsigned char>(byte)) != 0 || byte == '_'; };
   return text.substr(position).starts_with(word) && (position == 0 || !is_letter(text[position - 1]));
 }
 

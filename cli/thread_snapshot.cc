@@ -21,9 +21,9 @@ ThreadCounters total(const ThreadSnapshot& snapshot) {
 
 std::string folded_name(const std::string& name) {
   std::string folded;
-  for (const unsigned char c : name) {
-    if (std::isdigit(c) == 0)
-      folded += static_cast<char>(c);
+  for (const char c : name) {
+    if (std::isdigit(static_cast<unsigned char>(c)) == 0)
+      folded += c;
     else if (folded.empty() || folded.back() != '*')
       folded += '*';
   }

@@ -12,7 +12,7 @@ namespace leakwatch::preload {
 
 class BootstrapArena {
  public:
-  static constexpr std::size_t kBytes = 64 * 1024;
+  static constexpr std::size_t kBytes = std::size_t{64} * 1024;
 
   // Zeroed memory, or null when the arena is used up. `alignment` is a power of two.
   void* allocate(std::size_t size, std::size_t alignment = 16) {

@@ -21,7 +21,7 @@ namespace leakwatch::preload {
 
 namespace {
 
-constexpr std::size_t kStackBytes = 128 * 1024;
+constexpr std::size_t kStackBytes = std::size_t{128} * 1024;
 
 // The functions of libunwind-x86_64.so.8 that we call; the names are those behind the macros of its headers.
 struct Libunwind {
