@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <thread>
 
 #include "cli/thread_census.h"
 
@@ -78,14 +79,33 @@ HeapSnapshot Session::snapshot() {
   return snapshot;
 }
 
+// A thread that went around the look may be unknown to the ledger by now: it would pass for one that nobody created.
+// One that really is unknown is still there a moment later.
+void Session::drop_threads_on_their_way_out(ThreadObservation& observation, const Drain::State& state) const {
+  constexpr int kLooks = 10;
+  constexpr std::chrono::milliseconds kBetweenLooks{3};
+  const auto is_gone = [this](const ObservedThread& thread) {
+    return ThreadFiles(facts_.pid, thread.tid).state() == '\0';
+  };
+  const auto is_unknown = [this, &state](const ObservedThread& thread) {
+    return thread.tid != facts_.pid &&
+           std::none_of(state.threads.begin(), state.threads.end(),
+                        [&](const auto& record) { return record.tid == static_cast<std::uint32_t>(thread.tid); });
+  };
+  std::erase_if(observation.threads, is_gone);
+  for (int i = 0; i < kLooks && std::any_of(observation.threads.begin(), observation.threads.end(), is_unknown); ++i) {
+    std::this_thread::sleep_for(kBetweenLooks);
+    std::erase_if(observation.threads,
+                  [&](const ObservedThread& thread) { return is_unknown(thread) && is_gone(thread); });
+  }
+}
+
 ThreadSnapshot Session::thread_snapshot() {
   // Looked at first: a thread that ends meanwhile is then known to the ledger, and not the other way round.
   ThreadObservation observation;
   if (resident_bytes(facts_.pid) != 0) observation = inspector_.look();
   Drain::State state = drain_.state();
-  // One that went meanwhile may be unknown to the ledger by now: it would pass for one that nobody created.
-  std::erase_if(observation.threads,
-                [this](const ObservedThread& thread) { return ThreadFiles(facts_.pid, thread.tid).state() == '\0'; });
+  drop_threads_on_their_way_out(observation, state);
   learn_modules();
   CensusInput input{.pid = facts_.pid,
                     .records = std::move(state.threads),

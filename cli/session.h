@@ -42,6 +42,7 @@ class Session {
  private:
   void learn_modules();
   const StackTrace& trace_of(std::uint32_t stack);
+  void drop_threads_on_their_way_out(ThreadObservation& observation, const Drain::State& state) const;
   Blindness blindness(const Drain::State& state) const;
   void prefetch_symbols(SymbolService& symbols, const std::vector<HeapState::Site>& sites);
   void take_back_rings();

@@ -83,6 +83,10 @@ void ThreadLedger::start(const Event& event) {
   thread->second.handle = event.size;
   thread->second.tid = event.stack;
   by_handle_.emplace(event.size, event.address);
+  if (const auto early = detached_early_.find(event.size); early != detached_early_.end()) {
+    if (thread->second.created < early->second) thread->second.detached = true;
+    detached_early_.erase(early);
+  }
 }
 
 void ThreadLedger::end(std::uint64_t token) {
@@ -98,8 +102,11 @@ void ThreadLedger::end(std::uint64_t token) {
 // Joined, or detached.
 void ThreadLedger::release(const Event& event) {
   const auto thread = owner_of(event.address, event.size);
-  if (thread == records_.end()) return;
   const bool joined = event.stack == static_cast<std::uint32_t>(shared::ThreadRelease::kJoined);
+  if (thread == records_.end()) {
+    if (!joined) detached_early_[event.address] = event.size;
+    return;
+  }
   if (joined || thread->second.ended) return let_go(thread);
   thread->second.detached = true;
 }

@@ -67,6 +67,8 @@ class ThreadLedger {
 
   Records records_;
   std::unordered_multimap<std::uint64_t, std::uint64_t> by_handle_;  // pthread_t -> token
+  // Detached by their creator before they began to run, and so before their handle was known: when the call began.
+  std::unordered_map<std::uint64_t, std::uint64_t> detached_early_;  // by handle
   std::map<std::uint32_t, ThreadCounters> creators_;
 };
 

@@ -74,6 +74,8 @@ TEST_CASE("each way through a thread's life is counted") {
       {"joined, its end is told later", {made, told, born, join(20), end(1)}, {1, 0, 0, 0}},
       {"detached, running", {made, told, born, detach(20)}, {1, 1, 0, kBytes}},
       {"detached, then ended", {made, told, born, detach(20), end(1)}, {1, 0, 0, 0}},
+      {"detached before it ran", {made, told, detach(20), born, end(1)}, {1, 0, 0, 0}},
+      {"an old detach of its handle", {made, told, detach(5), born, end(1)}, {1, 0, 1, kBytes}},
       {"ended, then detached", {made, told, born, end(1), detach(20)}, {1, 0, 0, 0}},
       {"born detached, running", {made, born_detached, born}, {1, 1, 0, kBytes}},
       {"born detached, ended", {made, born_detached, born, end(1)}, {1, 0, 0, 0}},
