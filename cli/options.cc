@@ -41,11 +41,6 @@ double parse_quantity(std::string_view text, const std::vector<Unit>& units, std
 
 constexpr double kKi = 1024;
 
-std::string bytes_option(CLI::App& app, const char* name, std::string& target, const char* help) {
-  app.add_option(name, target, help)->type_name("SIZE");
-  return name;
-}
-
 // The parser does not know that a command may follow.
 class RunFormatter : public CLI::Formatter {
  public:
@@ -65,7 +60,8 @@ void add_run_options(CLI::App& run, RunOptions& options, RunTexts& texts) {
       ->type_name("TIME")
       ->capture_default_str();
   run.add_option("-o,--output", options.output, "Folder for the profiles [leakwatch-NAME-PID]")->type_name("DIR");
-  bytes_option(run, "--sample-interval", texts.sample_interval, "Mean bytes allocated between two samples [512KiB]");
+  run.add_option("--sample-interval", texts.sample_interval, "Mean bytes allocated between two samples [512KiB]")
+      ->type_name("SIZE");
   run.add_flag("--exact", texts.exact, "Record every allocation and free: exact counts, at a higher cost");
   run.add_option("--max-depth", options.max_depth, "Frames kept of a stack, from the allocation outwards")
       ->type_name("N")

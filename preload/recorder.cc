@@ -43,10 +43,7 @@ void lose_free(Session& session) {
 
 void write_allocation(Session& session, ThreadState& thread, void* block, std::size_t size, const void* hook_frame) {
   if (thread.ring == nullptr) return lose_allocation(session);  // no ring, so no room to take the stack in either
-  std::uint64_t* scratch = session.scratch_of(*thread.ring);
-  const std::uint64_t epoch = session.modules.epoch();
-  const std::uint32_t depth = unwind(session, CallSite::of(hook_frame), scratch, session.max_depth);
-  const std::uint64_t stack = session.stacks.find_or_add(scratch, depth, epoch);
+  const std::uint64_t stack = take_stack(session, *thread.ring, hook_frame);
   if (!session.exact && !session.sampled.insert(block, false)) return lose_allocation(session);
   const std::uint64_t words[shared::kAllocateWords] = {
       shared::event_word(shared::EventKind::kAllocate, reinterpret_cast<std::uintptr_t>(block)),

@@ -40,10 +40,7 @@ void write_long(Session& session, ThreadState& thread, EventKind kind, std::uint
 
 std::uint64_t stack_of_creator(Session& session, ThreadState& thread, const void* hook_frame) {
   if (thread.ring == nullptr) return shared::kNoStack;
-  std::uint64_t* scratch = session.scratch_of(*thread.ring);
-  const std::uint64_t epoch = session.modules.epoch();
-  const std::uint32_t depth = unwind(session, CallSite::of(hook_frame), scratch, session.max_depth);
-  return session.stacks.find_or_add(scratch, depth, epoch);
+  return take_stack(session, *thread.ring, hook_frame);
 }
 
 void write_attributes(Session& session, ThreadState& thread, std::uint64_t token, const pthread_attr_t* attributes) {

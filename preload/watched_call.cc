@@ -7,6 +7,7 @@
 #include "preload/ring_writer.h"
 #include "preload/sampler.h"
 #include "preload/thread_end.h"
+#include "preload/unwind.h"
 
 namespace leakwatch::preload {
 
@@ -31,6 +32,14 @@ void join_session(Session& session, ThreadState& thread) {
   next_random(thread.random);
   thread.bytes_until_sample = session.exact ? 0 : draw_distance(thread.random, session.sample_interval);
   register_thread_end(session);
+}
+
+std::uint64_t take_stack(Session& session, const shared::Ring& ring, const void* hook_frame) {
+  std::uint64_t* scratch = session.scratch_of(ring);
+  // Before the walk: what is unloaded meanwhile was there when it began.
+  const std::uint64_t epoch = session.modules.epoch();
+  const std::uint32_t depth = unwind(session, CallSite::of(hook_frame), scratch, session.max_depth);
+  return session.stacks.find_or_add(scratch, depth, epoch);
 }
 
 }  // namespace leakwatch::preload
