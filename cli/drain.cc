@@ -9,7 +9,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
+#include <cstddef>
 #include <limits>
 
 namespace leakwatch {
@@ -41,24 +43,51 @@ Drain::~Drain() {
 }
 
 Drain::State Drain::state() {
+  State state;
+  after_a_pass([&] {
+    state = {heap_.sites(),
+             threads_.threads(),
+             threads_.creators(),
+             heap_.unknown_frees(),
+             heap_.implied_frees(),
+             bad_records_,
+             events_};
+  });
+  return state;
+}
+
+Drain::Summary Drain::summary(std::size_t first_new_site) {
+  Summary summary;
+  after_a_pass([&] {
+    summary.heap = heap_.total();
+    summary.threads = threads_.total();
+    const std::vector<std::uint32_t>& stacks = heap_.stacks();
+    summary.sites = stacks.size();
+    const std::size_t first = std::min(first_new_site, stacks.size());
+    summary.new_stacks.assign(stacks.begin() + static_cast<std::ptrdiff_t>(first), stacks.end());
+    summary.unknown_frees = heap_.unknown_frees();
+    summary.implied_frees = heap_.implied_frees();
+    summary.bad_records = bad_records_;
+    summary.events = events_;
+  });
+  return summary;
+}
+
+// Has the thread look at the state after a pass that began after this was called.
+void Drain::after_a_pass(const std::function<void()>& look) {
   std::unique_lock lock(mutex_);
-  if (finished_) return answer_;
-  const std::uint64_t before = answers_;
-  wish_ = Wish::kState;
+  if (finished_) return look();
+  look_ = &look;
   wake();
-  answered_.wait(lock, [&] { return answers_ != before; });
-  return answer_;
+  answered_.wait(lock, [this] { return look_ == nullptr; });
 }
 
 void Drain::finish() {
   {
     std::unique_lock lock(mutex_);
-    if (!finished_) {
-      const std::uint64_t before = answers_;
-      wish_ = Wish::kFinish;
-      wake();
-      answered_.wait(lock, [&] { return answers_ != before; });
-    }
+    leaving_ = true;
+    wake();
+    answered_.wait(lock, [this] { return finished_; });
   }
   if (thread_.joinable()) thread_.join();
 }
@@ -75,7 +104,8 @@ void Drain::run() {
     const bool wished = wish_waits_.exchange(false, std::memory_order_acq_rel);
     std::unique_lock lock(mutex_, std::defer_lock);
     if (wished) lock.lock();
-    const bool last = wished && wish_ == Wish::kFinish;
+    const std::function<void()>* look = wished ? look_ : nullptr;
+    const bool last = wished && leaving_;
     if (wished) lock.unlock();
     const std::size_t events = pass(last);
     publish_progress(events);
@@ -83,12 +113,10 @@ void Drain::run() {
       rest(events);
       continue;
     }
-    State state = copy_state();
     lock.lock();
-    answer_ = std::move(state);
-    ++answers_;
+    if (look != nullptr) (*look)();
+    if (look != nullptr) look_ = nullptr;
     finished_ = last;
-    if (wish_ == Wish::kState || last) wish_ = Wish::kNone;
     answered_.notify_all();
     if (last) return;
   }
@@ -138,16 +166,6 @@ void Drain::rest(std::size_t events) {
   if (!wish_waits_.load(std::memory_order_acquire))
     futex_wait(&header.reader_sleeps, 1, idle_passes_ < kPassesUntilLongNap ? kShortNapNs : kLongNapNs);
   header.reader_sleeps.store(0);
-}
-
-Drain::State Drain::copy_state() const {
-  return {heap_.sites(),
-          threads_.threads(),
-          threads_.creators(),
-          heap_.unknown_frees(),
-          heap_.implied_frees(),
-          bad_records_,
-          events_};
 }
 
 }  // namespace leakwatch

@@ -6,7 +6,9 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -39,12 +41,24 @@ class Drain {
   // All that had happened in the target when this was called. One caller at a time.
   State state();
 
+  // The sums of the same, which cost no copy of all sites.
+  struct Summary {
+    HeapCounters heap;
+    ThreadCounters threads;
+    std::size_t sites = 0;
+    std::vector<std::uint32_t> new_stacks;  // of the sites from `first_new_site` on
+    std::uint64_t unknown_frees = 0;
+    std::uint64_t implied_frees = 0;
+    std::uint64_t bad_records = 0;
+    std::uint64_t events = 0;
+  };
+  Summary summary(std::size_t first_new_site);
+
   // The target has ended: takes what is left, whatever its time stamp, and stops the thread. state() still answers.
   void finish();
 
  private:
-  enum class Wish { kNone, kState, kFinish };
-
+  void after_a_pass(const std::function<void()>& look);
   void run();
   std::size_t pass(bool to_the_end);
   std::size_t take_ring(std::uint32_t index);
@@ -52,7 +66,6 @@ class Drain {
   void publish_progress(std::size_t events);
   void rest(std::size_t events);
   void wake();
-  State copy_state() const;
 
   SharedRegion& region_;
   EventMerger merger_;
@@ -65,10 +78,9 @@ class Drain {
 
   std::mutex mutex_;
   std::condition_variable answered_;
-  Wish wish_ = Wish::kNone;
+  const std::function<void()>* look_ = nullptr;  // null: none is asked for
+  bool leaving_ = false;
   bool finished_ = false;
-  std::uint64_t answers_ = 0;
-  State answer_;
   std::atomic<bool> wish_waits_{false};
   std::thread thread_;
 };

@@ -136,22 +136,28 @@ HeapState::Weight HeapState::weight(std::uint64_t size) const {
   return {std::llround(scale * kOne), std::llround(scale * static_cast<double>(size))};
 }
 
-std::vector<HeapState::Site> HeapState::sites() const {
-  std::vector<Site> result;
-  result.reserve(totals_.size());
+HeapCounters HeapState::counters(const Totals& totals) {
   const auto clamped = [](Sum sum) {
     constexpr Sum kLargest = std::numeric_limits<std::int64_t>::max();
     return static_cast<std::int64_t>(std::min(sum, kLargest));
   };
   const auto whole = [&clamped](Sum fixed) { return clamped((fixed + kOne / 2) >> 16); };
-  for (std::size_t i = 0; i < totals_.size(); ++i) {
-    const Totals& t = totals_[i];
-    result.push_back(
-        {stacks_[i],
-         classes_[i],
-         {whole(t.alloc_objects), clamped(t.alloc_space), whole(t.inuse_objects), clamped(t.inuse_space)}});
-  }
+  return {whole(totals.alloc_objects), clamped(totals.alloc_space), whole(totals.inuse_objects),
+          clamped(totals.inuse_space)};
+}
+
+std::vector<HeapState::Site> HeapState::sites() const {
+  std::vector<Site> result;
+  result.reserve(totals_.size());
+  for (std::size_t i = 0; i < totals_.size(); ++i) result.push_back({stacks_[i], classes_[i], counters(totals_[i])});
   return result;
+}
+
+// The sum of the rounded numbers, so that it is that of the sites.
+HeapCounters HeapState::total() const {
+  HeapCounters sum;
+  for (const Totals& totals : totals_) sum += counters(totals);
+  return sum;
 }
 
 }  // namespace leakwatch

@@ -34,6 +34,8 @@ class HeapState {
   };
   // In order of first appearance; earlier results are a prefix.
   std::vector<Site> sites() const;
+  HeapCounters total() const;
+  const std::vector<std::uint32_t>& stacks() const { return stacks_; }  // of each site
 
   std::uint64_t live_blocks() const { return blocks_.size(); }
   std::uint64_t unknown_frees() const { return unknown_frees_; }
@@ -54,6 +56,7 @@ class HeapState {
     std::int64_t bytes;
   };
   static constexpr std::int64_t kOne = 1 << 16;
+  static HeapCounters counters(const Totals& totals);
 
   void allocate(const Event& event);
   Block free(std::uint64_t address);

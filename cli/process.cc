@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -39,6 +40,15 @@ std::uint64_t resident_bytes(pid_t pid) {
   std::uint64_t total = 0, resident = 0;
   if (!(file >> total >> resident)) return 0;
   return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+std::uint64_t thread_count(pid_t pid) {
+  std::ifstream file(proc_path(pid, "status"));
+  std::uint64_t count = 0;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("Threads:")) count = std::strtoull(line.c_str() + std::strlen("Threads:"), nullptr, 10);
+  }
+  return count;
 }
 
 std::string working_folder(pid_t pid) {

@@ -13,6 +13,7 @@
 namespace leakwatch {
 
 std::uint64_t resident_bytes(pid_t pid);  // 0 when it is gone
+std::uint64_t thread_count(pid_t pid);    // as the kernel counts them; 0 when it is gone
 std::string working_folder(pid_t pid);
 std::string command_line(pid_t pid);  // arguments joined by blanks
 Module main_executable(pid_t pid);    // path and executable segments

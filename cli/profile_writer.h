@@ -13,11 +13,8 @@
 #include <string>
 #include <thread>
 
-#include "cli/profile.h"
 #include "cli/profile_folder.h"
-#include "cli/snapshot.h"
-#include "cli/thread_snapshot.h"
-#include "symbolize/symbol_service.h"
+#include "cli/profile_source.h"
 
 namespace leakwatch {
 
@@ -31,51 +28,40 @@ class ProfileWriter {
 
   const std::string& folder() const { return folder_.path(); }
 
-  // The program became another one: changes count from its first snapshot.
-  void begin_anew();
-
-  // What was seen at one moment.
-  struct Moment {
-    HeapSnapshot heap;
-    ThreadSnapshot threads;
+  // What was seen at one moment. Changes count from the first one of the same program.
+  struct Entry {
+    Moment<HeapSnapshot> heap;
+    Moment<ThreadSnapshot> threads;
     std::chrono::duration<double> age;  // since the program started
   };
 
-  // Queues the moment and returns. When several wait already, it is left out, and that is said.
-  void write(Moment moment, std::shared_ptr<SymbolService> symbols);
+  // Queues the entry and returns. When several wait already, it is left out, and that is said.
+  void write(Entry entry);
 
   // Waits until all is written. The final report, empty when there was no snapshot.
   std::string finish();
 
  private:
-  struct Job {
-    Moment moment;
-    std::shared_ptr<SymbolService> symbols;
-    bool is_first;
-  };
-
   void run();
-  void process(Job job);
+  void process(const Entry& entry);
 
   ProfileFolder folder_;
   const bool quiet_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Job> jobs_;
-  bool next_is_first_ = true;
+  std::deque<Entry> entries_;
   bool leaving_ = false;
 
   // Only the thread touches these until it has ended.
   struct Written {
-    Moment moment;
+    Entry entry;
     std::string path;  // of the heap profile, empty when it could not be written
   };
 
-  std::string write_files(const Moment& moment);
+  std::string write_files(const Entry& entry);
   std::optional<Written> first_, last_;
   std::optional<Written> last_alive_;  // the last one taken while the program ran
-  std::shared_ptr<SymbolService> symbols_;
   std::thread thread_;
 };
 

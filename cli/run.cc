@@ -28,6 +28,7 @@
 #include "cli/rendezvous.h"
 #include "cli/report.h"
 #include "cli/session.h"
+#include "cli/watch.h"
 #include "symbolize/symbol_service.h"
 
 namespace leakwatch {
@@ -79,7 +80,8 @@ class Run {
       : options_(options),
         preflight_(inspect_command(options.command[0])),
         child_(plan(), signals_.before()),
-        writer_(ProfileFolder(folder_path()), options.quiet) {}
+        writer_(ProfileFolder(folder_path()), options.quiet),
+        watch_(options.command) {}
 
   int go() {
     announce();
@@ -153,8 +155,8 @@ class Run {
     const ProcessFacts& facts = guest->facts;
     if (session_) end_of_previous_program(facts.executable.path);
     if (!symbols_) symbols_ = std::make_shared<SymbolService>(SymbolizerOptions{facts.root, {}});
-    session_ = std::make_unique<Session>(std::move(guest->region), facts, preflight_.warnings);
-    writer_.begin_anew();
+    session_ = std::make_shared<Session>(std::move(guest->region), facts, preflight_.warnings);
+    watch_.begin(session_, symbols_);
     next_profile_ = Clock::now() + options_.interval;
   }
 
@@ -194,8 +196,8 @@ class Run {
 
   void write_profile() {
     if (!session_) return say("nothing to profile yet: the program has not called back");
-    ThreadSnapshot threads = session_->thread_snapshot();
-    writer_.write({session_->snapshot(), std::move(threads), Clock::now() - started_}, symbols_);
+    Moment<ThreadSnapshot> threads = watch_.threads();
+    writer_.write({watch_.heap(), std::move(threads), Clock::now() - started_});
     has_profiles_ = true;
   }
 
@@ -215,7 +217,8 @@ class Run {
   Child child_;
   ProfileWriter writer_;
   std::shared_ptr<SymbolService> symbols_;
-  std::unique_ptr<Session> session_;
+  std::shared_ptr<Session> session_;
+  Watch watch_;
   Clock::time_point started_, next_profile_, next_tend_;
   bool has_ended_ = false;
   bool has_profiles_ = false;  // of the program that runs now

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <map>
 #include <thread>
 
@@ -52,15 +53,17 @@ Session::Session(std::unique_ptr<SharedRegion> region, ProcessFacts facts, std::
     : facts_(std::move(facts)),
       notes_(std::move(notes)),
       region_(std::move(region)),
-      modules_(facts_.executable, facts_.folder),
       inspector_(facts_.pid, facts_.root),
+      modules_(facts_.executable, facts_.folder),
       drain_(*region_) {}
 
 void Session::finish() {
+  const std::lock_guard lock(mutex_);
   drain_.finish();
 }
 
 HeapSnapshot Session::snapshot() {
+  const std::lock_guard lock(mutex_);
   HeapSnapshot snapshot;
   const Drain::State state = drain_.state();
   snapshot.time_ns = now_ns();
@@ -103,9 +106,13 @@ void Session::drop_threads_on_their_way_out(ThreadObservation& observation, cons
 ThreadSnapshot Session::thread_snapshot() {
   // Looked at first: a thread that ends meanwhile is then known to the ledger, and not the other way round.
   ThreadObservation observation;
-  if (resident_bytes(facts_.pid) != 0) observation = inspector_.look();
-  Drain::State state = drain_.state();
+  {
+    const std::lock_guard lock(looking_);
+    if (resident_bytes(facts_.pid) != 0) observation = inspector_.look();
+  }
+  Drain::State state = this->state();
   drop_threads_on_their_way_out(observation, state);
+  const std::lock_guard lock(mutex_);
   learn_modules();
   CensusInput input{.pid = facts_.pid,
                     .records = std::move(state.threads),
@@ -118,6 +125,26 @@ ThreadSnapshot Session::thread_snapshot() {
   snapshot.time_ns = now_ns();
   snapshot.command = facts_.command;
   return snapshot;
+}
+
+Drain::State Session::state() {
+  const std::lock_guard lock(mutex_);
+  return drain_.state();
+}
+
+LiveTotals Session::totals() {
+  const std::lock_guard lock(mutex_);
+  const Drain::Summary summary = drain_.summary(std::numeric_limits<std::size_t>::max());
+  return {.time_ns = now_ns(),
+          .program = 0,
+          .heap = summary.heap,
+          .threads = summary.threads,
+          .kernel_threads = thread_count(facts_.pid),
+          .resident_bytes = resident_bytes(facts_.pid),
+          .sample_interval = region_->settings().sample_interval,
+          .events = summary.events,
+          .sites = summary.sites,
+          .blindness = blindness(summary)};
 }
 
 void Session::learn_modules() {
@@ -135,14 +162,15 @@ const StackTrace& Session::trace_of(std::uint32_t stack) {
   return place->second;
 }
 
-Blindness Session::blindness(const Drain::State& state) const {
+template <typename Known>
+Blindness Session::blindness(const Known& known) const {
   const shared::Header& header = region_->header();
   Blindness blindness;
   blindness.lost_allocations = header.lost_allocations.load(std::memory_order_relaxed);
-  blindness.lost_frees = header.lost_frees.load(std::memory_order_relaxed) + state.implied_frees;
-  blindness.unknown_frees = state.unknown_frees;
+  blindness.lost_frees = header.lost_frees.load(std::memory_order_relaxed) + known.implied_frees;
+  blindness.unknown_frees = known.unknown_frees;
   blindness.stacks_refused = header.stacks_refused.load(std::memory_order_relaxed);
-  blindness.bad_records = state.bad_records;
+  blindness.bad_records = known.bad_records;
   blindness.ended = end_sentence(header);
   blindness.notes = notes_;
   if (header.has_libunwind.load(std::memory_order_relaxed) == 2)
@@ -156,16 +184,18 @@ Blindness Session::blindness(const Drain::State& state) const {
 }
 
 void Session::tend(SymbolService& symbols) {
-  const Drain::State state = drain_.state();
+  const std::lock_guard lock(mutex_);
+  const Drain::Summary summary = drain_.summary(prefetched_sites_);
+  prefetched_sites_ = summary.sites;
   learn_modules();
-  prefetch_symbols(symbols, state.sites);
+  prefetch_symbols(symbols, summary.new_stacks);
   take_back_rings();
 }
 
-void Session::prefetch_symbols(SymbolService& symbols, const std::vector<HeapState::Site>& sites) {
+void Session::prefetch_symbols(SymbolService& symbols, const std::vector<std::uint32_t>& stacks) {
   std::map<std::uint32_t, std::vector<std::uint64_t>> wanted;  // by module
-  for (; prefetched_sites_ < sites.size(); ++prefetched_sites_) {
-    for (const CodeAddress& at : trace_of(sites[prefetched_sites_].stack)) {
+  for (const std::uint32_t stack : stacks) {
+    for (const CodeAddress& at : trace_of(stack)) {
       if (at.module < modules_.modules().size())
         wanted[at.module].push_back(at.address - modules_.modules()[at.module].bias);
     }

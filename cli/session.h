@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "cli/drain.h"
 #include "cli/module_map.h"
 #include "cli/process.h"
+#include "cli/profile_source.h"
 #include "cli/shared_region.h"
 #include "cli/snapshot.h"
 #include "cli/thread_inspector.h"
@@ -22,6 +24,7 @@
 
 namespace leakwatch {
 
+// Thread-safe, but for finish(), after which it still answers.
 class Session {
  public:
   // `notes`: whole sentences for the profiles, about what cannot be seen.
@@ -29,6 +32,7 @@ class Session {
 
   HeapSnapshot snapshot();
   ThreadSnapshot thread_snapshot();
+  LiveTotals totals();
 
   // The process has ended (or became another program): what it had published is all there will be.
   void finish();
@@ -42,19 +46,23 @@ class Session {
  private:
   void learn_modules();
   const StackTrace& trace_of(std::uint32_t stack);
+  Drain::State state();
   void drop_threads_on_their_way_out(ThreadObservation& observation, const Drain::State& state) const;
-  Blindness blindness(const Drain::State& state) const;
-  void prefetch_symbols(SymbolService& symbols, const std::vector<HeapState::Site>& sites);
+  template <typename Known>  // Drain::State or Drain::Summary
+  Blindness blindness(const Known& known) const;
+  void prefetch_symbols(SymbolService& symbols, const std::vector<std::uint32_t>& stacks);
   void take_back_rings();
 
   const ProcessFacts facts_;
   const std::vector<std::string> notes_;
   std::unique_ptr<SharedRegion> region_;
+  std::mutex looking_;  // for the inspector: a look takes long, and is taken before the lock below
+  ThreadInspector inspector_;
+  std::mutex mutex_;  // for all that follows
   ModuleMap modules_;
   std::uint64_t modules_position_ = 0;
   std::unordered_map<std::uint32_t, StackTrace> traces_;  // by offset in the stack area: stacks never change
   std::size_t prefetched_sites_ = 0;
-  ThreadInspector inspector_;
   Drain drain_;  // last: its thread uses the region
 };
 

@@ -140,4 +140,10 @@ std::vector<ThreadRecord> ThreadLedger::threads() const {
   return result;
 }
 
+ThreadCounters ThreadLedger::total() const {
+  ThreadCounters sum;
+  for (const auto& [stack, counters] : creators_) sum += counters;
+  return sum;
+}
+
 }  // namespace leakwatch

@@ -40,6 +40,14 @@ struct ThreadCounters {
   std::int64_t running = 0;
   std::int64_t unjoined = 0;     // ended, and nobody has joined them
   std::int64_t stack_bytes = 0;  // that running and unjoined threads hold reserved
+
+  ThreadCounters& operator+=(const ThreadCounters& other) {
+    created += other.created;
+    running += other.running;
+    unjoined += other.unjoined;
+    stack_bytes += other.stack_bytes;
+    return *this;
+  }
   friend bool operator==(const ThreadCounters&, const ThreadCounters&) = default;
 };
 
@@ -52,6 +60,7 @@ class ThreadLedger {
   std::vector<ThreadRecord> threads() const;
   // Per creating stack, in ascending order of the stack's offset.
   std::map<std::uint32_t, ThreadCounters> creators() const { return creators_; }
+  ThreadCounters total() const;
 
  private:
   using Records = std::map<std::uint64_t, ThreadRecord>;  // by token

@@ -10,12 +10,7 @@ namespace leakwatch {
 
 ThreadCounters total(const ThreadSnapshot& snapshot) {
   ThreadCounters sum;
-  for (const ThreadCreator& creator : snapshot.creators) {
-    sum.created += creator.counters.created;
-    sum.running += creator.counters.running;
-    sum.unjoined += creator.counters.unjoined;
-    sum.stack_bytes += creator.counters.stack_bytes;
-  }
+  for (const ThreadCreator& creator : snapshot.creators) sum += creator.counters;
   return sum;
 }
 

@@ -50,6 +50,30 @@ TEST_CASE("a state holds everything that was published before it was asked for")
   CHECK(wrong == 0);
 }
 
+TEST_CASE("a summary has the sums of the state, and the stacks that are new") {
+  SharedRegion region(exact());
+  RegionWriter writer(region);
+  Drain drain(region);
+  const auto allocate = [&](std::uint64_t number, std::uint64_t size) {
+    writer.write(1, allocation(number * 16, size, now(region.settings().clock)));
+  };
+  allocate(1, 10);
+  allocate(2, 1000);
+  const Drain::Summary first = drain.summary(0);
+  CHECK(first.heap == HeapCounters{2, 1010, 2, 1010});
+  CHECK(first.sites == 2);
+  CHECK(first.new_stacks.size() == 2);
+  allocate(3, 10);
+  allocate(4, 100'000);
+  const Drain::Summary second = drain.summary(first.sites);
+  CHECK(second.heap == total(drain.state()));
+  CHECK(second.sites == 3);
+  CHECK(second.new_stacks == std::vector{drain.state().sites[2].stack});
+  CHECK(second.events == 4);
+  drain.finish();
+  CHECK(drain.summary(1'000'000).heap == second.heap);
+}
+
 TEST_CASE("a ring that is full and goes round many times loses nothing") {
   SharedRegion region(exact());
   RegionWriter writer(region);

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The server: connections, limits and time-outs. The only includer of the HTTP library (Boost.Beast). Handlers run on a
+// few threads of low priority and never wait for a client; clients never wait for each other but for those threads.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/http_address.h"
+#include "cli/http_message.h"
+
+namespace leakwatch {
+
+struct HttpLimits {
+  std::size_t clients = 64;                      // connections at once; more are answered 503 and closed
+  std::size_t delayed = 32;                      // answers under way with a delay; more get 503
+  std::size_t header_bytes = 16 * 1024;          // more: 431
+  std::size_t body_bytes = 64 * 1024;            // of a request; more: 413
+  std::chrono::milliseconds receive{10'000};     // for a whole request, from its first byte
+  std::chrono::milliseconds idle{60'000};        // between two requests of a connection
+  std::chrono::milliseconds send{60'000};        // without any progress in sending an answer
+  std::size_t threads = 2;
+};
+
+class HttpServer {
+ public:
+  // Binds and listens at once: throws Error (address in use, no permission, ...) that says what to do. Serves from then
+  // on, on threads of its own, with all signals blocked. `allowed_hosts`: names for the Host header beside those that
+  // is_allowed_host takes.
+  HttpServer(const HttpAddress& address, std::vector<std::string> allowed_hosts, HttpHandler handler,
+             HttpLimits limits = {});
+  ~HttpServer();  // closes everything; answers under way are dropped; a unix socket's file is removed
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  // "http://127.0.0.1:6060/", with the port that was really bound (port 0: any free one); "unix:/path".
+  const std::string& url() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace leakwatch
