@@ -22,6 +22,7 @@ class Descriptor {
 
   int number() const { return number_; }
   bool is_open() const { return number_ >= 0; }
+  int release() { return std::exchange(number_, -1); }  // the caller closes it
   void reset() {
     if (number_ >= 0) close(number_);
     number_ = -1;

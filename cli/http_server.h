@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The server: connections, limits and time-outs. The only includer of the HTTP library (Boost.Beast). Handlers run on a
-// few threads of low priority and never wait for a client; clients never wait for each other but for those threads.
+// The server: connections, limits and time-outs. Handlers run on a few threads of low priority and never wait for a
+// client; clients never wait for each other but for those threads. The HTTP library (Boost.Beast) is known to
+// http_connection and http_wire alone.
 #pragma once
 
 #include <chrono>
@@ -17,13 +18,16 @@
 namespace leakwatch {
 
 struct HttpLimits {
-  std::size_t clients = 64;                      // connections at once; more are answered 503 and closed
-  std::size_t delayed = 32;                      // answers under way with a delay; more get 503
-  std::size_t header_bytes = 16 * 1024;          // more: 431
-  std::size_t body_bytes = 64 * 1024;            // of a request; more: 413
-  std::chrono::milliseconds receive{10'000};     // for a whole request, from its first byte
-  std::chrono::milliseconds idle{60'000};        // between two requests of a connection
-  std::chrono::milliseconds send{60'000};        // without any progress in sending an answer
+  std::size_t clients = 64;                   // connections at once; more are answered 503 and closed
+  std::size_t delayed = 32;                   // answers under way with a delay; more get 503
+  std::size_t header_bytes = 16 * 1024;       // more: 431
+  std::size_t body_bytes = 64 * 1024;         // of a request; more: 413
+  std::chrono::milliseconds receive{10'000};  // for a whole request, from its first byte
+  std::chrono::milliseconds idle{60'000};     // between two requests of a connection
+  std::chrono::milliseconds send{60'000};     // without any progress in sending an answer
+  // A client whose stream ended has gone, or has only no more to ask (`printf ... | nc -N`). For so long it gets an
+  // answer that needs no delay all the same; when its turn comes later than that, none is made.
+  std::chrono::milliseconds half_closed{2'000};
   std::size_t threads = 2;
 };
 

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the server says on its own account, in plain text.
+#pragma once
+
+#include <string_view>
+
+#include "cli/http_message.h"
+
+namespace leakwatch {
+
+HttpResponse plain_answer(int status, std::string_view text);  // one line, without its end
+HttpResponse busy_answer(std::string_view text);               // 503, and when to come again
+HttpResponse internal_error_answer();                          // 500, without details
+
+}  // namespace leakwatch
