@@ -53,6 +53,7 @@ struct RunTexts {
   std::string interval = "30s";
   std::string sample_interval = "512KiB";
   bool exact = false;
+  std::optional<std::string> http;
 };
 
 void add_run_options(CLI::App& run, RunOptions& options, RunTexts& texts) {
@@ -68,6 +69,14 @@ void add_run_options(CLI::App& run, RunOptions& options, RunTexts& texts) {
       ->check(CLI::Range(1u, shared::kMaxDepth))
       ->capture_default_str();
   run.add_option("--seed", options.seed, "Seed of the sampler, to repeat a run [a new one every time]")->type_name("N");
+  CLI::Option* http =
+      run.add_option("--http", texts.http,
+                     "Serve live profiles, a page and metrics, on 127.0.0.1 unless ADDR is given; also unix:PATH")
+          ->type_name("[ADDR:]PORT");
+  run.add_option("--http-host", options.http_hosts, "Answer to this name in a URL as well; may be repeated")
+      ->type_name("NAME")
+      ->allow_extra_args(false)
+      ->needs(http);
   run.add_flag("-q,--quiet", options.quiet, "Print errors only");
   run.add_option("COMMAND", options.command, "The program to watch, and its arguments")->required()->type_name("");
   run.positionals_at_end();
@@ -76,13 +85,15 @@ void add_run_options(CLI::App& run, RunOptions& options, RunTexts& texts) {
       "Writes DIR/heap.0001.pb.gz, threads.0001.pb.gz, threadcreate.0001.pb.gz, then 0002, ..., every TIME, on "
       "SIGUSR1\n"
       "to leakwatch, and when the program ends. Look at them with:\n  go tool pprof -diff_base DIR/heap.0001.pb.gz "
-      "DIR/heap.0009.pb.gz");
+      "DIR/heap.0009.pb.gz\n"
+      "With --http 6060, at any moment (http://127.0.0.1:6060/ has the links):\n"
+      "  go tool pprof http://127.0.0.1:6060/debug/pprof/heap");
 }
 
 // The command begins at the first word that is no option of ours, or after "--".
 std::size_t command_position(int argc, const char* const* argv) {
-  constexpr std::string_view kWithValue[] = {"-i",          "--interval", "-o", "--output", "--sample-interval",
-                                             "--max-depth", "--seed"};
+  constexpr std::string_view kWithValue[] = {"-i",          "--interval", "-o",     "--output",   "--sample-interval",
+                                             "--max-depth", "--seed",     "--http", "--http-host"};
   for (int i = 2; i < argc; ++i) {
     const std::string_view word = argv[i];
     if (word == "--") return static_cast<std::size_t>(i) + 1;
@@ -99,6 +110,7 @@ void finish_run_options(RunOptions& options, const RunTexts& texts) {
   options.interval = parse_duration(texts.interval);
   if (options.interval < std::chrono::milliseconds(10))
     throw Error(fmt::format("--interval must be at least 10ms.{}", kHint));
+  if (texts.http) options.http = parse_http_address(*texts.http);
   options.sample_interval = texts.exact ? 1 : parse_size(texts.sample_interval);
   if (options.sample_interval == 0)
     throw Error(fmt::format("--sample-interval must be at least 1 byte; 1, or --exact, records every event.{}", kHint));

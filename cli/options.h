@@ -5,9 +5,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "cli/http_address.h"
 
 namespace leakwatch {
 
@@ -18,7 +21,9 @@ struct RunOptions {
   std::uint32_t max_depth = 128;
   std::uint64_t seed = 0;  // 0: a different one every time
   bool quiet = false;
-  std::vector<std::string> command;  // never empty
+  std::optional<HttpAddress> http;      // where to serve; empty: nowhere
+  std::vector<std::string> http_hosts;  // names for the Host header beside those of the address itself
+  std::vector<std::string> command;     // never empty
 };
 
 // "64KiB", "1MiB", "512k", "4096", "1.5M": bytes, in powers of 1024. Throws Error.

@@ -106,6 +106,20 @@ TEST_CASE("every option of run is understood") {
   CHECK(options.command == Words{"cmd"});
 }
 
+TEST_CASE("HTTP is served where it is asked for, under the names that are given") {
+  CHECK_FALSE(run({"run", "cmd"}).http);
+  CHECK(run({"run", "--http", "6060", "cmd"}).http == HttpAddress{"127.0.0.1", 6060, ""});
+  CHECK(run({"run", "--http=0.0.0.0:80", "cmd"}).http == HttpAddress{"0.0.0.0", 80, ""});
+  CHECK(run({"run", "--http", "unix:/run/x", "--", "cmd"}).http->unix_path == "/run/x");
+  const RunOptions options =
+      run({"run", "--http-host", "a.example", "--http", "6060", "--http-host=b", "cmd", "--http-host", "c"});
+  CHECK(options.http_hosts == Words{"a.example", "b"});
+  CHECK(options.command == Words{"cmd", "--http-host", "c"});
+  CHECK(contains(complaint({"run", "--http", "nowhere", "cmd"}), "'nowhere'"));
+  CHECK(contains(complaint({"run", "--http", "--", "cmd"}), "--http needs a value"));
+  CHECK(contains(complaint({"run", "--http-host", "a", "cmd"}), "requires --http"));
+}
+
 TEST_CASE("an option's value may be in the same word") {
   CHECK(run({"run", "--interval=5s", "cmd"}).interval == milliseconds(5000));
   CHECK(run({"run", "-i5s", "cmd"}).interval == milliseconds(5000));
@@ -182,8 +196,8 @@ TEST_CASE("help is printed for leakwatch and for run, and not for the command") 
   CHECK(contains(printed({"-h"}), "Heap and thread profiles"));
   const std::string help = printed({"run", "--help"});
   CHECK(contains(help, "Usage: leakwatch run [OPTIONS] [--] COMMAND"));
-  for (const char* option :
-       {"--interval", "--output", "--sample-interval", "--exact", "--max-depth", "--seed", "--quiet"})
+  for (const char* option : {"--interval", "--output", "--sample-interval", "--exact", "--max-depth", "--seed",
+                             "--http [ADDR:]PORT", "--http-host NAME", "unix:PATH", "127.0.0.1", "--quiet"})
     CHECK(contains(help, option));
   CHECK(contains(printed({"run", "-q", "--help", "cmd"}), "Usage: leakwatch run"));
 }
