@@ -1,0 +1,3 @@
+module leakwatch/tests/scrape/player
+
+go 1.19
