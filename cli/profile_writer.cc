@@ -6,11 +6,11 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <utility>
 
 #include "cli/heap_profile.h"
 #include "cli/report.h"
+#include "cli/terminal.h"
 #include "cli/thread_profile.h"
 #include "cli/thread_report.h"
 
@@ -21,10 +21,6 @@ namespace {
 constexpr std::size_t kMostWaiting = 4;
 
 }  // namespace
-
-void say(const std::string& line) {
-  std::fputs(fmt::format("leakwatch: {}\n", line).c_str(), stderr);
-}
 
 ProfileWriter::ProfileWriter(ProfileFolder folder, bool quiet)
     : folder_(std::move(folder)), quiet_(quiet), thread_([this] { run(); }) {}

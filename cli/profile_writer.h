@@ -65,7 +65,4 @@ class ProfileWriter {
   std::thread thread_;
 };
 
-// A line on stderr, with the program's name in front.
-void say(const std::string& line);
-
 }  // namespace leakwatch

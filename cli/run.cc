@@ -19,6 +19,7 @@
 
 #include "cli/error.h"
 #include "cli/group_signals.h"
+#include "cli/http_sink.h"
 #include "cli/launch.h"
 #include "cli/preflight.h"
 #include "cli/preload_object.h"
@@ -28,6 +29,7 @@
 #include "cli/rendezvous.h"
 #include "cli/report.h"
 #include "cli/session.h"
+#include "cli/terminal.h"
 #include "cli/watch.h"
 #include "symbolize/symbol_service.h"
 
@@ -38,10 +40,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kTendEvery{1};
 constexpr std::chrono::seconds kExpectHelloWithin{10};
-
-void say(const std::string& line) {
-  fmt::print(stderr, "leakwatch: {}\n", line);
-}
 
 // The signals that we handle ourselves are blocked everywhere and read from a descriptor.
 class Signals {
@@ -84,6 +82,7 @@ class Run {
         watch_(options.command) {}
 
   int go() {
+    serve();
     announce();
     child_.start();
     started_ = next_profile_ = next_tend_ = Clock::now();
@@ -115,6 +114,11 @@ class Run {
     return fmt::format("leakwatch-{}-{}", std::filesystem::path(options_.command[0]).filename().string(), child_.pid());
   }
 
+  // Before the program starts: an address that cannot be had is said while nothing is lost.
+  void serve() {
+    if (options_.http) http_.emplace(*options_.http, options_.http_hosts, watch_);
+  }
+
   void announce() const {
     for (const std::string& warning : preflight_.warnings) say("warning: " + warning);
     if (options_.quiet) return;
@@ -124,6 +128,7 @@ class Run {
             : fmt::format("one sample per {}", format_bytes(static_cast<std::int64_t>(options_.sample_interval)));
     say(fmt::format("watching {} (pid {}), {}; profiles every {} in {}", options_.command[0], child_.pid(), how,
                     format_interval(), writer_.folder()));
+    if (http_) say("serving " + http_->url());
   }
 
   std::string format_interval() const {
@@ -219,6 +224,7 @@ class Run {
   std::shared_ptr<SymbolService> symbols_;
   std::shared_ptr<Session> session_;
   Watch watch_;
+  std::optional<HttpSink> http_;
   Clock::time_point started_, next_profile_, next_tend_;
   bool has_ended_ = false;
   bool has_profiles_ = false;  // of the program that runs now

@@ -221,6 +221,7 @@ TEST_CASE("Nonsense from a target is still a series, and no counter is negative"
 TEST_CASE("Many may ask at once") {
   Metrics metrics;
   std::vector<std::thread> clients;
+  clients.reserve(4);
   for (int i = 0; i < 4; ++i) {
     clients.emplace_back([&metrics, i] {
       LiveTotals totals = some_totals();

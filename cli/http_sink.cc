@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header. Each endpoint knows its own paths; what nobody knows is not found.
+
+#include "cli/http_sink.h"
+
+#include <utility>
+namespace leakwatch {
+
+namespace {
+
+HttpResponse plain_text(int status, std::string body) {
+  return {
+      status, {{"Content-Type", "text/plain; charset=utf-8"}, {"X-Content-Type-Options", "nosniff"}}, std::move(body)};
+}
+
+HttpResponse metrics_answer(const HttpRequest& request, ProfileSource& source, Metrics& metrics) {
+  if (request.method != "GET" && request.method != "HEAD") {
+    HttpResponse refusal = plain_text(405, "only GET and HEAD\n");
+    refusal.headers.emplace_back("Allow", "GET, HEAD");
+    return refusal;
+  }
+  HttpResponse response = plain_text(200, metrics.text(source.totals(), own_usage()));
+  response.headers[0].second = kMetricsContentType;
+  return response;
+}
+
+}  // namespace
+
+HttpSink::HttpSink(const HttpAddress& address, std::vector<std::string> hosts, ProfileSource& source)
+    : source_(source),
+      server_(address, std::move(hosts), [this](const HttpRequest& request) { return answer(request); }) {}
+
+HttpAnswer HttpSink::answer(const HttpRequest& request) {
+  if (request.path == "/metrics") return {metrics_answer(request, source_, metrics_), {}, {}};
+  return {plain_text(404, "404 page not found\n"), {}, {}};
+}
+
+}  // namespace leakwatch

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The sink for those who ask: all that is served under one address. Nothing here names a file.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/http_server.h"
+#include "cli/metrics.h"
+#include "cli/profile_source.h"
+
+namespace leakwatch {
+
+class HttpSink {
+ public:
+  // Serves at once; `source` must outlive it. Throws Error when the address cannot be had. `hosts` are further names
+  // that the Host header may have.
+  HttpSink(const HttpAddress& address, std::vector<std::string> hosts, ProfileSource& source);
+
+  const std::string& url() const { return server_.url(); }
+
+ private:
+  HttpAnswer answer(const HttpRequest& request);
+
+  ProfileSource& source_;
+  Metrics metrics_;
+  HttpServer server_;  // last: its threads use the others
+};
+
+}  // namespace leakwatch

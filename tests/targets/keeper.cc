@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// keeper [NEXT]: keeps ten blocks of 1000 bytes with every SIGUSR2, and says so. SIGUSR1: becomes the program NEXT.
+// SIGTERM ends it.
+
+#include <csignal>
+#include <initializer_list>
+
+#include "tests/targets/truth.h"
+
+SITE void* kept_block() {
+  return malloc(1000);
+}
+
+SITE void keep_ten(long round) {
+  for (int i = 0; i < 10; ++i) require(kept_block() != nullptr, "malloc");
+  say("kept %ld", round);
+}
+
+int main(int argc, char** argv) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGUSR1, SIGUSR2, SIGTERM}) sigaddset(&signals, number);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  keep_ten(0);
+  say("pid %d", getpid());
+  say("ready");
+  int signal = 0;
+  for (long round = 1; sigwait(&signals, &signal) == 0 && signal != SIGTERM; ++round) {
+    if (signal == SIGUSR1 && argc > 1) execv(argv[1], argv + 1);
+    keep_ten(round);
+  }
+}
