@@ -28,8 +28,8 @@ namespace http = boost::beast::http;
 using Clock = std::chrono::steady_clock;
 using Milliseconds = std::chrono::milliseconds;
 
-constexpr Milliseconds kLinger{1'000};        // for the client to take the last answer, once it is out
-constexpr std::size_t kReadBytes = 4 * 1024;  // at once, of what nobody needs yet
+constexpr Milliseconds kLinger{1'000};    // for the client to take the last answer, once it is out
+constexpr std::size_t kReadBytes = 4096;  // at once, of what nobody needs yet
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 HttpAnswer answer_or_fail(const std::function<HttpAnswer()>& handler) {

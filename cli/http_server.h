@@ -20,8 +20,8 @@ namespace leakwatch {
 struct HttpLimits {
   std::size_t clients = 64;                   // connections at once; more are answered 503 and closed
   std::size_t delayed = 32;                   // answers under way with a delay; more get 503
-  std::size_t header_bytes = 16 * 1024;       // more: 431
-  std::size_t body_bytes = 64 * 1024;         // of a request; more: 413
+  std::size_t header_bytes = 16'384;          // more: 431
+  std::size_t body_bytes = 65'536;            // of a request; more: 413
   std::chrono::milliseconds receive{10'000};  // for a whole request, from its first byte
   std::chrono::milliseconds idle{60'000};     // between two requests of a connection
   std::chrono::milliseconds send{60'000};     // without any progress in sending an answer

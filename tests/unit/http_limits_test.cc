@@ -47,12 +47,12 @@ TEST_CASE("a body has a limit, whether its length is said or not") {
   fits.send(head + "Content-Length: 1000\r\n\r\n" + std::string(1000, 'x'));
   CHECK(fits.receive().status == 200);
   const std::string chunk = "100\r\n" + std::string(256, 'x') + "\r\n";
-  fits.send(head + "Transfer-Encoding: chunked\r\n\r\n" + chunk + chunk + chunk + "0\r\n\r\n");
+  const std::string chunks = head + "Transfer-Encoding: chunked\r\n\r\n" + chunk + chunk + chunk;
+  fits.send(chunks + "0\r\n\r\n");
   CHECK(fits.receive().status == 200);
   for (const std::string& request :
        {head + "Content-Length: 1001\r\n\r\n", head + "Content-Length: 1001\r\nExpect: 100-continue\r\n\r\n",
-        head + "Content-Length: 999999999999\r\n\r\n" + std::string(200'000, 'x'),
-        head + "Transfer-Encoding: chunked\r\n\r\n" + chunk + chunk + chunk + chunk}) {
+        head + "Content-Length: 999999999999\r\n\r\n" + std::string(200'000, 'x'), chunks + chunk}) {
     Client client(server.url());
     client.send(request);
     CHECK(client.receive().status == 413);

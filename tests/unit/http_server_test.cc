@@ -285,8 +285,9 @@ TEST_CASE("many clients at once get each his own answer") {
   HttpLimits limits;
   limits.clients = 40;
   const HttpServer server({}, {}, echo, limits);
-  std::vector<std::thread> threads;
   std::atomic<int> right = 0;
+  std::vector<std::thread> threads;
+  threads.reserve(limits.clients);
   for (int number = 0; number < 40; ++number)
     threads.emplace_back([&, number] {
       Client client(server.url());
