@@ -39,7 +39,10 @@ std::vector<std::string> comments(const HeapSnapshot& snapshot) {
 
 }  // namespace
 
-std::string build_heap_profile(const HeapSnapshot& snapshot, const SymbolLookup& symbols, HeapProfileKind kind) {
+ProfileContent heap_content(const HeapSnapshot& snapshot, HeapProfileKind kind) {
+  constexpr std::size_t kAllocSpace = 1;
+  constexpr std::size_t kInuseSpace = 3;
+  const bool is_allocs = kind == HeapProfileKind::kAllocs;
   ProfileContent content{.types = {{"alloc_objects", "count"},
                                    {"alloc_space", "bytes"},
                                    {"inuse_objects", "count"},
@@ -47,26 +50,31 @@ std::string build_heap_profile(const HeapSnapshot& snapshot, const SymbolLookup&
                          .period_type = {"space", "bytes"},
                          .period = clamped(snapshot.sample_interval),
                          // Readers show the last column of a heap profile by themselves.
-                         .default_type = kind == HeapProfileKind::kAllocs ? "alloc_space" : "",
+                         .default_type = is_allocs ? "alloc_space" : "",
                          .number_label = {"bytes", "bytes"},
                          .text_label = {},
                          // So that the program's own function is what a reader blames.
                          .drop_frames = kAllocationFunctions,
+                         .weight = {kInuseSpace, kAllocSpace},
                          .time_ns = snapshot.time_ns,
                          .duration_ns = 0,
-                         .modules = snapshot.modules,
-                         .stacks = snapshot.stacks,
-                         .samples = {},
+                         .parts = {{snapshot.modules, snapshot.stacks, {}}},
                          .comments = comments(snapshot)};
-  content.samples.reserve(snapshot.samples.size());
+  if (is_allocs) content.weight = {kAllocSpace, kInuseSpace};
+  std::vector<ProfileContent::Sample>& samples = content.parts.front().samples;
+  samples.reserve(snapshot.samples.size());
   for (const HeapSample& sample : snapshot.samples) {
     const HeapCounters& c = sample.counters;
-    content.samples.push_back({sample.stack,
-                               {c.alloc_objects, c.alloc_space, c.inuse_objects, c.inuse_space},
-                               clamped(sample.size_class),
-                               {}});
+    samples.push_back({sample.stack,
+                       {c.alloc_objects, c.alloc_space, c.inuse_objects, c.inuse_space},
+                       clamped(sample.size_class),
+                       {}});
   }
-  return build_profile(content, symbols);
+  return content;
+}
+
+std::string build_heap_profile(const HeapSnapshot& snapshot, const SymbolLookup& symbols, HeapProfileKind kind) {
+  return build_profile(heap_content(snapshot, kind), symbols);
 }
 
 }  // namespace leakwatch

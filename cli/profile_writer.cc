@@ -8,6 +8,7 @@
 
 #include <utility>
 
+#include "cli/gzip.h"
 #include "cli/heap_profile.h"
 #include "cli/report.h"
 #include "cli/terminal.h"

@@ -11,6 +11,8 @@
 
 namespace leakwatch {
 
+static_assert(kNotRecordedMark > shared::kLastMark, "marks of our own are none that a target may send");
+
 HeapCounters total(const HeapSnapshot& snapshot) {
   HeapCounters sum;
   for (const HeapSample& sample : snapshot.samples) sum += sample.counters;
@@ -20,8 +22,10 @@ HeapCounters total(const HeapSnapshot& snapshot) {
 std::string_view name_without_module(const CodeAddress& address) {
   if (address.module != CodeAddress::kMarkFrame) return "[unknown code]";
   if (address.address == static_cast<std::uint64_t>(shared::Mark::kTruncated)) return "[leakwatch: deeper frames cut]";
+  if (address.address == kNotRecordedMark) return kStackNotRecorded;
   if (address.address == kMainThreadMark) return "[leakwatch: main thread]";
   if (address.address == kUnseenCreatorMark) return "[leakwatch: creator not seen]";
+  if (address.address == kFoldedMark) return "[leakwatch: folded]";
   return "[leakwatch: unknown caller]";
 }
 

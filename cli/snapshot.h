@@ -50,9 +50,11 @@ struct CodeAddress {
 
 using StackTrace = std::vector<CodeAddress>;  // leaf first
 
-// Frames that stand for a creator that nobody saw, as CodeAddress of kMarkFrame.
-inline constexpr std::uint64_t kMainThreadMark = 16;
+// Frames that no target sends, as CodeAddress of kMarkFrame.
+inline constexpr std::uint64_t kNotRecordedMark = 3;     // the whole of a stack that was not recorded
+inline constexpr std::uint64_t kMainThreadMark = 16;     // the creator of the first thread
 inline constexpr std::uint64_t kUnseenCreatorMark = 17;  // made by raw clone, or before we came
+inline constexpr std::uint64_t kFoldedMark = 18;         // many stacks, for which a profile had no room
 
 struct HeapSample {
   std::uint32_t stack = 0;       // indexes Snapshot::stacks

@@ -100,6 +100,24 @@ TEST_CASE("the threadcreate profile says what became of the threads of each crea
         std::map<std::string, Values>{{"function_2", {5, 2, 1, 24}}, {"[leakwatch: main thread]", {1, 1, 0, 0}}});
 }
 
+TEST_CASE("served threads have the one type of Go's goroutines, and the same label") {
+  const pb::Profile profile = parse(build_profile(goroutine_content(pool()), symbols()));
+  CHECK(types(profile) == std::vector<std::string>{"goroutine/count"});
+  CHECK(text(profile, profile.period_type().type()) == "goroutine");
+  CHECK(text(profile, profile.period_type().unit()) == "count");
+  CHECK(profile.period() == 1);
+  CHECK(by_leaf(profile) == std::map<std::string, Values>{{"function_1", {2}}, {"[leakwatch: main thread]", {1}}});
+  for (const auto& sample : profile.sample()) CHECK(text(profile, sample.label(0).key()) == "thread_name");
+}
+
+TEST_CASE("served creators have the one type of Go's threads: all that were ever created") {
+  const pb::Profile profile = parse(build_profile(threadcreate_content(pool()), symbols()));
+  CHECK(types(profile) == std::vector<std::string>{"threadcreate/count"});
+  CHECK(text(profile, profile.period_type().type()) == "threadcreate");
+  CHECK(profile.default_sample_type() == 0);
+  CHECK(by_leaf(profile) == std::map<std::string, Values>{{"function_2", {5}}, {"[leakwatch: main thread]", {1}}});
+}
+
 TEST_CASE("both say what they belong to and what was not seen") {
   const std::vector<std::string> wanted = {"command: server -p 80", "not all was seen"};
   CHECK(comments(parse(build_threads_profile(pool(), symbols()))) == wanted);
