@@ -4,7 +4,9 @@
 
 #include "cli/http_sink.h"
 
+#include <optional>
 #include <utility>
+
 namespace leakwatch {
 
 namespace {
@@ -27,12 +29,15 @@ HttpResponse metrics_answer(const HttpRequest& request, ProfileSource& source, M
 
 }  // namespace
 
-HttpSink::HttpSink(const HttpAddress& address, std::vector<std::string> hosts, ProfileSource& source)
+HttpSink::HttpSink(const HttpAddress& address, std::vector<std::string> hosts, ProfileSource& source,
+                   const History& history, pid_t pid)
     : source_(source),
+      page_(source, history, pid),
       server_(address, std::move(hosts), [this](const HttpRequest& request) { return answer(request); }) {}
 
 HttpAnswer HttpSink::answer(const HttpRequest& request) {
   if (request.path == "/metrics") return {metrics_answer(request, source_, metrics_), {}, {}};
+  if (std::optional<HttpAnswer> answer = page_.answer(request)) return std::move(*answer);
   return {plain_text(404, "404 page not found\n"), {}, {}};
 }
 

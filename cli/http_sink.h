@@ -3,10 +3,14 @@
 // The sink for those who ask: all that is served under one address. Nothing here names a file.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
 
+#include "cli/history.h"
 #include "cli/http_server.h"
+#include "cli/live_page.h"
 #include "cli/metrics.h"
 #include "cli/profile_source.h"
 
@@ -14,9 +18,10 @@ namespace leakwatch {
 
 class HttpSink {
  public:
-  // Serves at once; `source` must outlive it. Throws Error when the address cannot be had. `hosts` are further names
-  // that the Host header may have.
-  HttpSink(const HttpAddress& address, std::vector<std::string> hosts, ProfileSource& source);
+  // Serves at once; `source` and `history` must outlive it. Throws Error when the address cannot be had. `hosts` are
+  // further names that the Host header may have, `pid` is the watched process's.
+  HttpSink(const HttpAddress& address, std::vector<std::string> hosts, ProfileSource& source, const History& history,
+           pid_t pid);
 
   const std::string& url() const { return server_.url(); }
 
@@ -24,6 +29,7 @@ class HttpSink {
   HttpAnswer answer(const HttpRequest& request);
 
   ProfileSource& source_;
+  LivePage page_;
   Metrics metrics_;
   HttpServer server_;  // last: its threads use the others
 };

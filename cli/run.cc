@@ -19,6 +19,7 @@
 
 #include "cli/error.h"
 #include "cli/group_signals.h"
+#include "cli/history.h"
 #include "cli/http_sink.h"
 #include "cli/launch.h"
 #include "cli/preflight.h"
@@ -116,7 +117,7 @@ class Run {
 
   // Before the program starts: an address that cannot be had is said while nothing is lost.
   void serve() {
-    if (options_.http) http_.emplace(*options_.http, options_.http_hosts, watch_);
+    if (options_.http) http_.emplace(*options_.http, options_.http_hosts, watch_, history_, child_.pid());
   }
 
   void announce() const {
@@ -187,6 +188,7 @@ class Run {
   void tend() {
     next_tend_ = Clock::now() + kTendEvery;
     if (session_) session_->tend(*symbols_);
+    if (http_) history_.tend(watch_);
     if (!session_ && !warned_of_silence_ && Clock::now() - started_ > kExpectHelloWithin) {
       warned_of_silence_ = true;
       say("warning: the program has not called back: it may have dropped LD_PRELOAD from its environment (env -i, "
@@ -224,6 +226,7 @@ class Run {
   std::shared_ptr<SymbolService> symbols_;
   std::shared_ptr<Session> session_;
   Watch watch_;
+  History history_;
   std::optional<HttpSink> http_;
   Clock::time_point started_, next_profile_, next_tend_;
   bool has_ended_ = false;
