@@ -33,11 +33,13 @@ HttpSink::HttpSink(const HttpAddress& address, std::vector<std::string> hosts, P
                    const History& history, pid_t pid)
     : source_(source),
       page_(source, history, pid),
+      pprof_(source, history),
       server_(address, std::move(hosts), [this](const HttpRequest& request) { return answer(request); }) {}
 
 HttpAnswer HttpSink::answer(const HttpRequest& request) {
   if (request.path == "/metrics") return {metrics_answer(request, source_, metrics_), {}, {}};
-  if (std::optional<HttpAnswer> answer = page_.answer(request)) return std::move(*answer);
+  if (std::optional<HttpAnswer> page = page_.answer(request)) return *std::move(page);
+  if (std::optional<HttpAnswer> profile = pprof_.answer(request)) return *std::move(profile);
   return {plain_text(404, "404 page not found\n"), {}, {}};
 }
 

@@ -12,6 +12,7 @@
 #include "cli/http_server.h"
 #include "cli/live_page.h"
 #include "cli/metrics.h"
+#include "cli/pprof_endpoints.h"
 #include "cli/profile_source.h"
 
 namespace leakwatch {
@@ -30,6 +31,7 @@ class HttpSink {
 
   ProfileSource& source_;
   LivePage page_;
+  PprofEndpoints pprof_;
   Metrics metrics_;
   HttpServer server_;  // last: its threads use the others
 };

@@ -15,7 +15,9 @@
 #include <utility>
 
 #include "cli/empty_profile.h"
+#include "cli/error.h"
 #include "cli/gzip.h"
+#include "cli/options.h"
 #include "cli/pprof_index.h"
 #include "cli/profile_difference.h"
 #include "cli/symbol_text.h"
@@ -144,6 +146,7 @@ HttpResponse PprofEndpoints::symbol(const HttpRequest& request) {
 
 HttpAnswer PprofEndpoints::named_profile(const HttpRequest& request, const std::string& name) {
   if (!parameter(request, "seconds").empty()) return delta(request, name);
+  if (!parameter(request, "since").empty()) return at_once(since(request, name));
   const std::optional<ServedProfile> profile = look(name);
   if (!profile) return at_once(not_yet());
   const std::int64_t debug = debug_level(request);
@@ -162,6 +165,21 @@ HttpAnswer PprofEndpoints::delta(const HttpRequest& request, const std::string& 
   return {{}, wait(seconds.value), [this, before = std::make_shared<const ServedProfile>(*std::move(before))] {
             return delta_since(*before);
           }};
+}
+
+HttpResponse PprofEndpoints::since(const HttpRequest& request, const std::string& name) {
+  if (name != "heap" && name != "allocs") return refusal(400, "\"since\" is for heap and allocs only");
+  if (debug_level(request) != 0) return refusal(400, "since and debug params are incompatible");
+  const std::string text = parameter(request, "since");
+  std::chrono::milliseconds age{0};
+  try {
+    if (text != "start") age = parse_duration(text);
+  } catch (const Error&) {
+    return refusal(400, "invalid value for \"since\" - must be \"start\" or a time such as 5m");
+  }
+  Moment<HeapSnapshot> before =
+      text == "start" ? history_.at_start() : history_.before(std::chrono::ceil<std::chrono::seconds>(age));
+  return before.snapshot ? delta_since(served_heap(name, std::move(before))) : not_yet();
 }
 
 HttpResponse PprofEndpoints::delta_since(const ServedProfile& before) {

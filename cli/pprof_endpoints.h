@@ -5,7 +5,8 @@
 //
 // What differs on purpose: `threads` is there as a second name of `goroutine`; there is no `trace`; `block`, `mutex`
 // and `profile` are always empty; `symbol` takes POST in every version, as `go tool pprof` sends it; until the program
-// has called back, profiles are 503.
+// has called back, profiles are 503. Beyond Go's: `since=start` and `since=TIME` (5m) of heap and allocs give at once
+// what came since then.
 #pragma once
 
 #include <memory>
@@ -15,16 +16,17 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/history.h"
 #include "cli/http_message.h"
 #include "cli/profile_source.h"
 #include "cli/served_profile.h"
 
 namespace leakwatch {
 
-// Thread-safe. It and `source` must outlive the answers.
+// Thread-safe. It, `source` and `history` must outlive the answers.
 class PprofEndpoints {
  public:
-  explicit PprofEndpoints(ProfileSource& source) : source_(source) {}
+  PprofEndpoints(ProfileSource& source, const History& history) : source_(source), history_(history) {}
 
   // Empty when the path is none of its business.
   std::optional<HttpAnswer> answer(const HttpRequest& request);
@@ -41,11 +43,13 @@ class PprofEndpoints {
   HttpResponse symbol(const HttpRequest& request);
   HttpAnswer named_profile(const HttpRequest& request, const std::string& name);
   HttpAnswer delta(const HttpRequest& request, const std::string& name);
+  HttpResponse since(const HttpRequest& request, const std::string& name);
   HttpResponse delta_since(const ServedProfile& before);
   std::optional<ServedProfile> look(std::string_view name);
   std::shared_ptr<const KnownModules> known_modules();
 
   ProfileSource& source_;
+  const History& history_;
   std::mutex mutex_;
   std::shared_ptr<const KnownModules> known_modules_;
 };

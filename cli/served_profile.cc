@@ -22,10 +22,7 @@ namespace {
 std::optional<ServedProfile> heap_profile(ProfileSource& source, std::string_view name) {
   Moment<HeapSnapshot> moment = source.heap();
   if (!moment.snapshot) return {};
-  const HeapProfileKind kind = name == "allocs" ? HeapProfileKind::kAllocs : HeapProfileKind::kHeap;
-  ProfileContent content = heap_content(*moment.snapshot, kind);
-  return ServedProfile{std::string(name), std::move(content), std::move(moment.symbols),
-                       moment.program,    moment.snapshot,    nullptr};
+  return served_heap(name, std::move(moment));
 }
 
 std::optional<ServedProfile> thread_profile(ProfileSource& source, std::string_view name) {
@@ -60,6 +57,12 @@ std::optional<ServedProfile> look_at(ProfileSource& source, std::string_view nam
   if (name == "heap" || name == "allocs") return heap_profile(source, name);
   if (name == "block" || name == "mutex") return contention_profile(name);
   return thread_profile(source, name);
+}
+
+ServedProfile served_heap(std::string_view name, Moment<HeapSnapshot> moment) {
+  const HeapProfileKind kind = name == "allocs" ? HeapProfileKind::kAllocs : HeapProfileKind::kHeap;
+  ProfileContent content = heap_content(*moment.snapshot, kind);
+  return {std::string(name), std::move(content), std::move(moment.symbols), moment.program, moment.snapshot, nullptr};
 }
 
 std::string profile_text(const ServedProfile& profile, std::int64_t debug) {

@@ -33,6 +33,9 @@ bool is_profile_name(std::string_view name);
 // Empty when the program has not called back yet. `name` is one of those.
 std::optional<ServedProfile> look_at(ProfileSource& source, std::string_view name);
 
+// The same of a heap that was looked at before; the name is heap or allocs.
+ServedProfile served_heap(std::string_view name, Moment<HeapSnapshot> moment);
+
 // With debug=1 and above.
 std::string profile_text(const ServedProfile& profile, std::int64_t debug);
 

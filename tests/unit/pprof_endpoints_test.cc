@@ -5,6 +5,7 @@
 
 #include <zlib.h>
 
+#include "cli/history.h"
 #include "tests/unit/go_pprof.h"
 #include "tests/unit/profile_fixtures.h"
 
@@ -34,6 +35,8 @@ class FakeProgram : public ProfileSource {
   }
   LiveTotals totals() override {
     LiveTotals totals;
+    totals.time_ns = has_called ? heap_.time_ns : 0;
+    totals.program = program;
     totals.sites = 5;
     totals.kernel_threads = 2;
     totals.threads.created = 7;
@@ -60,7 +63,8 @@ class FakeProgram : public ProfileSource {
 
 struct Served {
   FakeProgram program;
-  PprofEndpoints endpoints{program};
+  History history;
+  PprofEndpoints endpoints{program, history};
 
   HttpAnswer ask(const std::string& target, const std::string& method = "GET", const std::string& body = "") {
     const std::size_t mark = target.find('?');
@@ -218,6 +222,24 @@ TEST_CASE("a delta is what changed between the question and the answer") {
   CHECK(profile.sample_size() == 1);
   CHECK(profile.duration_nanos() == 2'000'000'000);
   CHECK(profile.time_nanos() == server().time_ns + 2'000'000'000);
+}
+
+TEST_CASE("what came since a moment of the past is there at once") {
+  Served served;
+  CHECK(served.get("/debug/pprof/heap?since=start").status == 503);
+  served.history.tend(served.program);
+  served.program.grow();
+  for (const std::string target : {"heap?since=start", "heap?since=5m", "allocs?since=0"}) {
+    CAPTURE(target);
+    const std::string name = target.substr(0, target.find('?')) + "-delta";
+    const pb::Profile profile = downloaded(served.get("/debug/pprof/" + target), name);
+    CHECK(totals(profile) == std::vector<std::int64_t>{1, 4096, 1, 4096});
+    CHECK(profile.duration_nanos() == 2'000'000'000);
+  }
+  check_refused(served.get("/debug/pprof/heap?since=monday"), 400,
+                "invalid value for \"since\" - must be \"start\" or a time such as 5m");
+  check_refused(served.get("/debug/pprof/goroutine?since=5m"), 400, "\"since\" is for heap and allocs only");
+  check_refused(served.get("/debug/pprof/heap?since=5m&debug=1"), 400, "since and debug params are incompatible");
 }
 
 TEST_CASE("every profile but the processor's has a delta") {
