@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# What the tests with real programs share, over ../e2e/lib.sh. Each script sources this first.
+# What the tests with real programs share, over ../e2e/threads_lib.sh. Each script sources this first.
 
 tests=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# shellcheck source=../e2e/lib.sh
-. "$tests/e2e/lib.sh" || exit 1
+# shellcheck source=../e2e/threads_lib.sh
+. "$tests/e2e/threads_lib.sh" || exit 1
 
 PATH=$PATH:/usr/sbin
 
 # need PROGRAM PACKAGE
 need() { command -v "$1" >/dev/null || skip "$1 is not installed (apt-get install $2)"; }
-need_pprof() { go tool -n pprof >/dev/null 2>&1 || skip "go tool pprof is not installed (https://go.dev/dl)"; }
 
-# pprof ARGUMENT...: go tool pprof must be content and silent; prints its report.
-pprof() {
-  go tool pprof "$@" >pprof.stdout 2>pprof.stderr || fail "go tool pprof $*: $(cat pprof.stderr)"
-  expect "warnings of go tool pprof $*" "$(cat pprof.stderr)" ""
-  cat pprof.stdout
+# threads_named PROFILE NAME: how many threads bear this name, in which digits are folded
+threads_named() {
+  pprof -tags "$1" >tags || exit 1
+  awk -v end=": $2" 'substr($0, length($0) - length(end) + 1) == end { sum += $1 } END { print sum + 0 }' tags
 }
 
 # expect_readable PROFILE [EARLIER]: every view of it opens, nothing was lost, and no frame is ours.
@@ -68,3 +66,6 @@ descriptors() {
     sleep 0.1
   done | sort -n | head -1
 }
+
+# all_wait PID: no thread of the process runs, or is about to
+all_wait() { ! grep -q '^State:.R' "/proc/$1"/task/*/status 2>/dev/null; }

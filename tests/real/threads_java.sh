@@ -4,7 +4,7 @@
 # Runtimes that make threads of their own, stop them with signals and look at their own stacks: Java and node under
 # watch say what they say without, and their threads are found with the names that they gave them. One that is not
 # installed is left out.
-. "$(dirname "$0")/../e2e/threads_lib.sh" || exit 1
+. "$(dirname "$0")/real.sh" || exit 1
 need_pprof
 seen=0
 
@@ -47,8 +47,7 @@ if command -v java >/dev/null && java -version >/dev/null 2>&1; then
     echo >&9
     wait "$watcher"
     expect "java that was looked at" "$?" 0
-    pprof -tags out/threads.0001.pb.gz >tags || exit 1
-    expect_match "names of java's threads" "$(cat tags)" '^ +4 .*: request-worker$'
+    expect "java's threads by their name" "$(threads_named out/threads.0001.pb.gz request-worker)" 4
     expect_match "threads that java created" "$("$PROFILE_DUMP" out/threadcreate.0001.pb.gz | grep ^total)" '^total [1-9][0-9]+ '
     expect "unjoined in java" "$("$PROFILE_DUMP" out/threadcreate.0001.pb.gz | awk '$1 == "total" { print $4 }')" 0
   fi
