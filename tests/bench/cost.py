@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""time of a load with and without us, as ratios
+
+churn-N: tests/bench/churn.cc on N threads, time of an iteration (20 frames, 2,500 stacks, 2.3 events an iteration).
+threads-N: tests/bench/threads.cc with N makers, time to create and join a thread.
+redis: where it is installed, under redis-benchmark with 50 clients and a pipeline of 16, time of a request.
+"""
+
+import csv
+import random
+import shutil
+import subprocess
+import time
+
+from harness import MODES, median, print_table, quantile
+
+
+def run_churn(threads):
+    return lambda bench, mode: float(bench.output(mode, [bench.program("churn"), threads, 1_000_000]))
+
+
+def run_threads(makers):
+    return lambda bench, mode: float(bench.output(mode, [bench.program("threads"), makers, 20_000]))
+
+
+def run_redis(bench, mode):
+    port = str(random.randint(20_000, 40_000))
+    server = bench.watched(mode, ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+    with subprocess.Popen(server, cwd=bench.work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for_redis(port, process)
+            command = ["redis-benchmark", "-p", port, "-P", "16", "-n", "1000000", "-r", "100000",
+                       "-t", "set,get,lpush,hset", "--csv"]
+            lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+            per_second = [float(row["rps"]) for row in csv.DictReader(lines)]
+        finally:
+            subprocess.run(["redis-cli", "-p", port, "shutdown", "nosave"], capture_output=True, check=False)
+    return sum(1e9 / rate for rate in per_second) / len(per_second)
+
+
+def wait_for_redis(port, process):
+    for _ in range(600):
+        ping = subprocess.run(["redis-cli", "-p", port, "ping"], capture_output=True, text=True, check=False)
+        if ping.stdout.strip() == "PONG":
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise SystemExit(f"bench: redis-server does not answer on port {port}")
+
+
+def loads():
+    found = {"churn-1": run_churn(1), "churn-2": run_churn(2), "threads-1": run_threads(1), "threads-8": run_threads(8)}
+    if shutil.which("redis-server") and shutil.which("redis-benchmark"):
+        found["redis"] = run_redis
+    return found
+
+
+def ratios(rounds, mode):
+    values = [measured[mode] / measured["native"] for measured in rounds]
+    return f"{median(values):.3f} ({quantile(values, 0.25):.3f} to {quantile(values, 0.75):.3f})"
+
+
+def measure(bench):
+    results = {name: [] for name in loads()}
+    for number in range(bench.rounds):
+        bench.progress(f"cost: round {number + 1} of {bench.rounds}")
+        order = MODES[number % 3 :] + MODES[: number % 3]  # no mode has the first turn each time
+        for name, run in loads().items():
+            results[name].append({mode: run(bench, mode) for mode in order})
+    print_table(
+        f"Time of a load, by its native time: median of {bench.rounds} rounds (middle half of them)",
+        ["load", "native, ns", "sampled / native", "exact / native"],
+        [[name, f"{median([measured['native'] for measured in rounds]):.1f}", ratios(rounds, "sampled"), ratios(rounds, "exact")]
+         for name, rounds in results.items()])

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the parts of scripts/bench share: running a program with and without us, medians, tables."""
+
+import datetime
+import itertools
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+
+MODES = ("native", "sampled", "exact")
+
+
+def quantile(values, part):
+    """Of a list that need not be sorted; `part` is from 0 to 1."""
+    return sorted(values)[round((len(values) - 1) * part)]
+
+
+def median(values):
+    return quantile(values, 0.5)
+
+
+def print_table(title, head, rows):
+    """Columns as wide as what is in them, the first one to the left."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    print(f"\n{title}")
+    for row in [head, *rows]:
+        print("  ".join([row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]))
+    sys.stdout.flush()
+
+
+def first_line(command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return "unknown"
+
+
+def value_of(path, key, separator=":"):
+    for line in pathlib.Path(path).read_text().splitlines():
+        name, _, value = line.partition(separator)
+        if name.strip() == key:
+            return value.strip().strip('"')
+    return "unknown"
+
+
+class Bench:
+    """Where things are, and how often they are run. A context: what it wrote is removed in the end."""
+
+    def __init__(self, root, is_quick, rounds):
+        self.root = root
+        self.is_quick = is_quick
+        self.rounds = rounds
+        self.leakwatch = root / "build" / "cli" / "leakwatch"
+        self._folders = itertools.count()
+
+    def __enter__(self):
+        self.work = pathlib.Path(tempfile.mkdtemp())
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def program(self, name):
+        return self.root / "build" / "tests" / "bench" / name
+
+    def watched(self, mode, command, options=()):
+        """The command line that runs `command` in one of MODES."""
+        command = [str(word) for word in command]
+        if mode == "native":
+            return command
+        exact = ["--exact"] if mode == "exact" else []
+        folder = self.work / f"profiles.{next(self._folders)}"
+        return [str(self.leakwatch), "run", "-q", *exact, *options, "-o", str(folder), "--", *command]
+
+    def output(self, mode, command):
+        return subprocess.run(self.watched(mode, command), stdout=subprocess.PIPE, text=True, check=True).stdout
+
+    def progress(self, text):
+        print(text, file=sys.stderr, flush=True)
+
+    def describe_machine(self):
+        commit = first_line(["git", "-C", self.root, "describe", "--always", "--dirty"])
+        print(f"{first_line([self.leakwatch, '--version'])} ({commit}), {datetime.date.today()}")
+        print(f"{value_of('/proc/cpuinfo', 'model name')}, {os.cpu_count()} processors, Linux {platform.release()}, "
+              f"load {os.getloadavg()[0]:.1f} when it began")
+        print(f"{value_of('/etc/os-release', 'PRETTY_NAME', '=')}, {' '.join(platform.libc_ver())}, "
+              f"{first_line(['g++', '--version'])}")
+        sys.stdout.flush()
