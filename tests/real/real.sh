@@ -12,10 +12,10 @@ PATH=$PATH:/usr/sbin
 # need PROGRAM PACKAGE
 need() { command -v "$1" >/dev/null || skip "$1 is not installed (apt-get install $2)"; }
 
-# threads_named PROFILE NAME: how many threads bear this name, in which digits are folded
+# threads_named PROFILE EXTENDED_REGEX: how many threads have such a name, in which digits are folded
 threads_named() {
   pprof -tags "$1" >tags || exit 1
-  awk -v end=": $2" 'substr($0, length($0) - length(end) + 1) == end { sum += $1 } END { print sum + 0 }' tags
+  grep -E "%\): ($2)\$" tags | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
 # expect_readable PROFILE [EARLIER]: every view of it opens, nothing was lost, and no frame is ours.
