@@ -139,6 +139,11 @@ char ThreadFiles::state() const {
   return end == std::string::npos || end + 2 >= text.size() ? '\0' : text[end + 2];
 }
 
+bool ThreadFiles::has_ended() const {
+  const char letter = state();
+  return letter == '\0' || letter == 'Z' || letter == 'X';
+}
+
 std::string ThreadFiles::descriptor_kind(std::uint64_t descriptor) const {
   std::array<char, 4096> target{};
   const std::string path = fmt::format("{}fd/{}", folder_, static_cast<std::uint32_t>(descriptor));

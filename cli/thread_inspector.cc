@@ -147,15 +147,15 @@ ThreadInspector::Outcome ThreadInspector::observe(ObservedThread& thread) {
 ThreadInspector::Outcome ThreadInspector::observe_awake(ObservedThread& thread, const ThreadFiles& files,
                                                         const ThreadPlace& place) {
   describe(thread, files, place);
-  if (place.kind == ThreadPlace::Kind::kDenied) {
-    refuse(thread);
+  const bool has_no_stack = place.kind == ThreadPlace::Kind::kBlocked;
+  if (thread.state == "exited" || has_no_stack) {
+    if (thread.tid != pid_) return Outcome::kGone;
+    thread.stack_note = "the thread has ended";  // a main thread is listed for as long as there are others
     return Outcome::kDone;
   }
-  if (place.kind == ThreadPlace::Kind::kBlocked) {  // and has no stack: a main thread that ended before the others
-    thread.stack_note = "the thread has ended";
-    return Outcome::kDone;
-  }
-  return thread.state == "exited" ? Outcome::kGone : Outcome::kRuns;
+  if (place.kind != ThreadPlace::Kind::kDenied) return Outcome::kRuns;
+  refuse(thread);
+  return Outcome::kDone;
 }
 
 void ThreadInspector::refuse(ObservedThread& thread) {
@@ -238,10 +238,9 @@ bool ThreadInspector::stop_and_read(ThreadStopper& stopper, ObservedThread& thre
     thread.stack_note = "too many threads were slow to stop";
     return true;
   }
-  const char letter = ThreadFiles(pid_, thread.tid).state();
-  if (letter == '\0' || letter == 'Z' || letter == 'X') return false;
-  const ThreadStopResult stop =
-      stopper.read(thread.tid, letter == 'D' ? ThreadStopper::Clock::duration(kPatienceUninterruptible) : kPatience);
+  const bool is_uninterruptible = ThreadFiles(pid_, thread.tid).state() == 'D';
+  const ThreadStopResult stop = stopper.read(
+      thread.tid, is_uninterruptible ? ThreadStopper::Clock::duration(kPatienceUninterruptible) : kPatience);
   if (stop.kind == ThreadStopResult::Kind::kGone) return false;
   if (stop.kind == ThreadStopResult::Kind::kRefused) refuse(thread);
   if (stop.kind != ThreadStopResult::Kind::kRead) {

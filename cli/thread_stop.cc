@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <thread>
 
+#include "cli/thread_files.h"
 #include "symbolize/process_memory.h"
 
 namespace leakwatch {
@@ -99,7 +100,9 @@ ThreadStopResult ThreadStopper::read(pid_t tid, Clock::duration patience) {
   ThreadStopResult result;
   const Urgency urgency;
   if (ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) != 0) {
-    result.kind = errno == ESRCH ? ThreadStopResult::Kind::kGone : ThreadStopResult::Kind::kRefused;
+    // EPERM is also what the kernel says of a thread that has ended and is not yet out of its list.
+    const bool is_gone = errno == ESRCH || ThreadFiles(pid_, tid).has_ended();
+    result.kind = is_gone ? ThreadStopResult::Kind::kGone : ThreadStopResult::Kind::kRefused;
     return result;
   }
   last_seen_running_ = Clock::now();

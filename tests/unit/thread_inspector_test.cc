@@ -322,9 +322,19 @@ TEST_CASE("threads that come and go do no harm", "[threads]") {
   for (int round = 0; round < 300; ++round) {
     const ThreadObservation observation = inspector.look();
     CHECK(thread_with(observation, target.pid()).state != "exited");
+    CHECK(observation.refusal.empty());  // a thread that is about to be gone refuses a tracer in its last moments
   }
   const int made = target.counters().made;
   CHECK(waits_for([&] { return target.counters().made > made; }));
+}
+
+TEST_CASE("a thread that has ended is gone and no refusal, though the kernel refuses to trace it", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  const ThreadTarget target("leaderless", 2);
+  REQUIRE(waits_for([&] { return kernel_state(target.pid(), target.pid()) == "Z"; }));
+  ProcessUnwinder unwinder(target.pid());
+  ThreadStopper stopper(target.pid(), unwinder);
+  CHECK(stopper.read(target.pid(), std::chrono::seconds(1)).kind == ThreadStopResult::Kind::kGone);
 }
 
 TEST_CASE("a process that is gone has no threads", "[threads]") {
