@@ -44,15 +44,7 @@ Drain::~Drain() {
 
 Drain::State Drain::state() {
   State state;
-  after_a_pass([&] {
-    state = {heap_.sites(),
-             threads_.threads(),
-             threads_.creators(),
-             heap_.unknown_frees(),
-             heap_.implied_frees(),
-             bad_records_,
-             events_};
-  });
+  after_a_pass([&] { state = {heap_.sites(), heap_.unknown_frees(), heap_.implied_frees(), bad_records_, events_}; });
   return state;
 }
 
@@ -71,6 +63,15 @@ Drain::Summary Drain::summary(std::size_t first_new_site) {
     summary.events = events_;
   });
   return summary;
+}
+
+Drain::Threads Drain::threads(const std::vector<std::uint64_t>& ended_untold) {
+  Threads threads;
+  after_a_pass([&] {
+    for (const std::uint64_t token : ended_untold) threads_.end_untold(token);
+    threads = {threads_.threads(), threads_.creators(), threads_.lately_gone()};
+  });
+  return threads;
 }
 
 // Has the thread look at the state after a pass that began after this was called.

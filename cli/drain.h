@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -31,8 +32,6 @@ class Drain {
 
   struct State {
     std::vector<HeapState::Site> sites;
-    std::vector<ThreadRecord> threads;
-    std::map<std::uint32_t, ThreadCounters> thread_creators;
     std::uint64_t unknown_frees = 0;
     std::uint64_t implied_frees = 0;
     std::uint64_t bad_records = 0;
@@ -53,6 +52,14 @@ class Drain {
     std::uint64_t events = 0;
   };
   Summary summary(std::size_t first_new_site);
+
+  struct Threads {
+    std::vector<ThreadRecord> records;
+    std::map<std::uint32_t, ThreadCounters> creators;
+    std::deque<std::uint32_t> lately_gone;
+  };
+  // The same of the ledger. `ended_untold`: tokens of threads that were surely gone when this was called.
+  Threads threads(const std::vector<std::uint64_t>& ended_untold = {});
 
   // The target has ended: takes what is left, whatever its time stamp, and stops the thread. state() still answers.
   void finish();

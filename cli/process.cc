@@ -8,11 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <vector>
 
 namespace leakwatch {
 
@@ -25,6 +27,18 @@ std::string proc_path(pid_t pid, const char* name) {
 std::string link_target(const std::string& path) {
   std::error_code error;
   return std::filesystem::read_symlink(path, error).string();
+}
+
+// The fields of stat under the numbers that proc(5) gives them; all empty up to the name, which may hold anything.
+std::vector<std::string> stat_fields(pid_t pid) {
+  std::ifstream file(proc_path(pid, "stat"));
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const std::size_t name_end = text.rfind(')');
+  if (name_end == std::string::npos) return {};
+  std::vector<std::string> fields(3);
+  std::istringstream in(text.substr(name_end + 1));
+  for (std::string field; in >> field;) fields.push_back(field);
+  return fields;
 }
 
 std::string without_deleted(std::string path) {
@@ -93,6 +107,29 @@ std::uint32_t own_thread_number(pid_t pid, pid_t tid) {
     return static_cast<std::uint32_t>(std::strtoul(line.c_str() + last + 1, nullptr, 10));
   }
   return 0;
+}
+
+// Of stat: places of the program's code and of its stack with the arguments on it.
+std::string memory_layout(pid_t pid) {
+  const std::vector<std::string> fields = stat_fields(pid);
+  constexpr std::size_t kStartCode = 26, kStartStack = 28, kStartArguments = 48;
+  if (fields.size() <= kStartArguments) return {};
+  return fields[kStartCode] + ' ' + fields[kStartStack] + ' ' + fields[kStartArguments];
+}
+
+bool is_ending(pid_t pid) {
+  const std::vector<std::string> fields = stat_fields(pid);
+  constexpr std::size_t kState = 3, kFlags = 9;
+  constexpr unsigned long kExiting = 0x4;  // PF_EXITING of the kernel
+  if (fields.size() <= kFlags || fields[kState] == "Z" || fields[kState] == "X") return true;
+  if ((std::strtoul(fields[kFlags].c_str(), nullptr, 10) & kExiting) != 0) return true;
+  std::ifstream status(proc_path(pid, "status"));
+  for (std::string line; std::getline(status, line);) {
+    constexpr unsigned long long kKill = 1ULL << (SIGKILL - 1);
+    const bool is_pending = line.starts_with("SigPnd:") || line.starts_with("ShdPnd:");
+    if (is_pending && (std::strtoull(line.c_str() + std::strlen("SigPnd:"), nullptr, 16) & kKill) != 0) return true;
+  }
+  return false;
 }
 
 bool thread_exists(pid_t pid, std::uint32_t tid) {

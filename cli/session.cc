@@ -8,12 +8,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <map>
-#include <thread>
-
-#include "cli/thread_census.h"
 
 namespace leakwatch {
 
@@ -42,22 +38,20 @@ std::string end_sentence(const shared::Header& header) {
   return fmt::format("recording ended {:.0f} s before this profile, because {}", seconds, why);
 }
 
-std::int64_t now_ns() {
-  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(since_epoch).count();
-}
-
 }  // namespace
 
 Session::Session(std::unique_ptr<SharedRegion> region, ProcessFacts facts, std::vector<std::string> notes)
     : facts_(std::move(facts)),
       notes_(std::move(notes)),
       region_(std::move(region)),
+      began_(tick_moment(region_->settings().clock)),
+      memory_layout_(memory_layout(facts_.pid)),
       inspector_(facts_.pid, facts_.root),
       modules_(facts_.executable, facts_.folder),
       drain_(*region_) {}
 
 void Session::finish() {
+  has_finished_ = true;
   const std::lock_guard lock(mutex_);
   drain_.finish();
 }
@@ -66,7 +60,7 @@ HeapSnapshot Session::snapshot() {
   const std::lock_guard lock(mutex_);
   HeapSnapshot snapshot;
   const Drain::State state = drain_.state();
-  snapshot.time_ns = now_ns();
+  snapshot.time_ns = real_time_ns();
   learn_modules();
   snapshot.sample_interval = region_->settings().sample_interval;
   snapshot.resident_bytes = resident_bytes(facts_.pid);
@@ -82,60 +76,10 @@ HeapSnapshot Session::snapshot() {
   return snapshot;
 }
 
-// A thread that went around the look may be unknown to the ledger by now: it would pass for one that nobody created.
-// One that really is unknown is still there a moment later.
-void Session::drop_threads_on_their_way_out(ThreadObservation& observation, const Drain::State& state) const {
-  constexpr int kLooks = 10;
-  constexpr std::chrono::milliseconds kBetweenLooks{3};
-  const auto is_gone = [this](const ObservedThread& thread) {
-    return ThreadFiles(facts_.pid, thread.tid).state() == '\0';
-  };
-  const auto is_unknown = [this, &state](const ObservedThread& thread) {
-    return thread.tid != facts_.pid &&
-           std::none_of(state.threads.begin(), state.threads.end(),
-                        [&](const auto& record) { return record.tid == static_cast<std::uint32_t>(thread.tid); });
-  };
-  std::erase_if(observation.threads, is_gone);
-  for (int i = 0; i < kLooks && std::any_of(observation.threads.begin(), observation.threads.end(), is_unknown); ++i) {
-    std::this_thread::sleep_for(kBetweenLooks);
-    std::erase_if(observation.threads,
-                  [&](const ObservedThread& thread) { return is_unknown(thread) && is_gone(thread); });
-  }
-}
-
-ThreadSnapshot Session::thread_snapshot() {
-  // Looked at first: a thread that ends meanwhile is then known to the ledger, and not the other way round.
-  ThreadObservation observation;
-  {
-    const std::lock_guard lock(looking_);
-    if (resident_bytes(facts_.pid) != 0) observation = inspector_.look();
-  }
-  Drain::State state = this->state();
-  drop_threads_on_their_way_out(observation, state);
-  const std::lock_guard lock(mutex_);
-  learn_modules();
-  CensusInput input{.pid = facts_.pid,
-                    .records = std::move(state.threads),
-                    .creators = std::move(state.thread_creators),
-                    .modules = modules_.modules(),
-                    .trace_of = [this](std::uint32_t stack) -> const StackTrace& { return trace_of(stack); },
-                    .observation = std::move(observation)};
-  if (!facts_.shares_pid_namespace) input.own_number = [this](pid_t tid) { return own_thread_number(facts_.pid, tid); };
-  ThreadSnapshot snapshot = take_census(std::move(input));
-  snapshot.time_ns = now_ns();
-  snapshot.command = facts_.command;
-  return snapshot;
-}
-
-Drain::State Session::state() {
-  const std::lock_guard lock(mutex_);
-  return drain_.state();
-}
-
 LiveTotals Session::totals() {
   const std::lock_guard lock(mutex_);
   const Drain::Summary summary = drain_.summary(std::numeric_limits<std::size_t>::max());
-  return {.time_ns = now_ns(),
+  return {.time_ns = real_time_ns(),
           .program = 0,
           .heap = summary.heap,
           .threads = summary.threads,

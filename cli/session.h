@@ -5,9 +5,12 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -16,8 +19,11 @@
 #include "cli/module_map.h"
 #include "cli/process.h"
 #include "cli/profile_source.h"
+#include "cli/session_clock.h"
 #include "cli/shared_region.h"
 #include "cli/snapshot.h"
+#include "cli/stack_memory.h"
+#include "cli/thread_census.h"
 #include "cli/thread_inspector.h"
 #include "cli/thread_snapshot.h"
 #include "symbolize/symbol_service.h"
@@ -46,8 +52,17 @@ class Session {
  private:
   void learn_modules();
   const StackTrace& trace_of(std::uint32_t stack);
-  Drain::State state();
-  void drop_threads_on_their_way_out(ThreadObservation& observation, const Drain::State& state) const;
+  // session_threads.cc
+  Drain::Threads ledger(const std::vector<std::uint64_t>& ended_untold = {});
+  ThreadObservation look();
+  std::uint32_t own_tid(pid_t tid) const;
+  Drain::Threads agree(ThreadObservation& observation);
+  std::set<pid_t> drop_those_on_their_way_out(ThreadObservation& observation, const Drain::Threads& ledger) const;
+  std::vector<std::uint64_t> ended_untold(const Drain::Threads& ledger, const ThreadObservation& observation) const;
+  std::vector<KnownThread> measured(std::vector<ThreadRecord> records, StackMemory& stacks) const;
+  std::map<pid_t, ThreadFacts> details_of_unseen(const CensusInput& input, StackMemory& stacks) const;
+  CodeAddress start_routine(const ThreadRecord& record) const;
+
   template <typename Known>  // Drain::State or Drain::Summary
   Blindness blindness(const Known& known) const;
   void prefetch_symbols(SymbolService& symbols, const std::vector<std::uint32_t>& stacks);
@@ -56,9 +71,13 @@ class Session {
   const ProcessFacts facts_;
   const std::vector<std::string> notes_;
   std::unique_ptr<SharedRegion> region_;
-  std::mutex looking_;  // for the inspector: a look takes long, and is taken before the lock below
+  const TickMoment began_;
+  const std::string memory_layout_;  // when it began
+  std::atomic<bool> has_finished_ = false;
+  std::mutex looking_;  // for what follows: a look takes long, and is taken before the lock below
   ThreadInspector inspector_;
-  std::mutex mutex_;  // for all that follows
+  std::set<pid_t> strangers_;  // threads that were seen, and that the ledger did not get to know
+  std::mutex mutex_;           // for all that follows
   ModuleMap modules_;
   std::uint64_t modules_position_ = 0;
   std::unordered_map<std::uint32_t, StackTrace> traces_;  // by offset in the stack area: stacks never change

@@ -5,6 +5,7 @@
 #include "cli/thread_census.h"
 
 #include <algorithm>
+#include <deque>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -23,6 +24,15 @@ bool is_ours(const Module& module) {
   return path.substr(path.rfind('/') + 1).starts_with("libleakwatch");
 }
 
+ThreadFacts facts_of(const KnownThread& known) {
+  const ThreadRecord& record = known.record;
+  return {.start_routine = known.start_routine,
+          .age_ns = known.age_ns,
+          .stack_bytes = static_cast<std::int64_t>(record.stack_bytes),
+          .guard_bytes = static_cast<std::int64_t>(record.guard_bytes),
+          .stack_resident_bytes = known.stack_resident_bytes};
+}
+
 class Census {
  public:
   explicit Census(CensusInput input) : input_(std::move(input)) {}
@@ -35,6 +45,7 @@ class Census {
       add_threads_from_ledger();
     else
       add_observed_threads();
+    add_unjoined_threads();
     if (!input_.observation.refusal.empty()) snapshot_.notes.push_back(input_.observation.refusal);
     return std::move(snapshot_);
   }
@@ -72,45 +83,73 @@ class Census {
     return creator.stack;
   }
 
+  std::uint32_t unseen_creator(pid_t tid) {
+    return stack_of_mark(tid == input_.pid ? kMainThreadMark : kUnseenCreatorMark);
+  }
+
+  void add_unjoined_threads() {
+    for (const KnownThread& known : input_.known) {
+      if (!known.record.ended) continue;
+      snapshot_.unjoined.push_back({known.record.tid, creator_stack(known.record.stack), facts_of(known)});
+    }
+  }
+
   // The process is gone, and nothing but the ledger knows what it had; of the main thread we know without it.
   void add_threads_from_ledger() {
     LiveThread main;
     main.tid = static_cast<std::uint32_t>(input_.pid);
-    main.stack = main.creator = stack_of_mark(kMainThreadMark);
+    main.stack = main.creator = unseen_creator(input_.pid);
     snapshot_.threads.push_back(std::move(main));
-    for (const ThreadRecord& record : input_.records) {
-      if (record.ended) continue;
+    for (const KnownThread& known : input_.known) {
+      if (known.record.ended) continue;
       LiveThread thread;
-      thread.tid = record.tid;
-      thread.stack = thread.creator = creator_stack(record.stack);
+      thread.tid = known.record.tid;
+      thread.stack = thread.creator = creator_stack(known.record.stack);
+      thread.facts = facts_of(known);
       snapshot_.threads.push_back(std::move(thread));
     }
   }
 
   void add_observed_threads() {
-    std::unordered_map<std::uint32_t, const ThreadRecord*> by_tid;
-    for (const ThreadRecord& record : input_.records) {
-      if (record.tid != 0) by_tid[record.tid] = &record;
+    for (const KnownThread& known : input_.known) {
+      if (known.record.tid != 0)
+        by_tid_[known.record.tid] = &known;
+      else if (!known.record.ended)
+        not_begun_.push_back(&known);
     }
     for (const ObservedThread& observed : input_.observation.threads) {
-      const auto record = by_tid.find(input_.own_number(observed.tid));
-      if (record != by_tid.end() && record->second->ended) continue;  // on its way out, and counted as ended
-      const std::uint32_t creator =
-          record != by_tid.end() ? creator_stack(record->second->stack)
-                                 : stack_of_mark(observed.tid == input_.pid ? kMainThreadMark : kUnseenCreatorMark);
-      add_observed(observed, creator);
+      const KnownThread* known = find(observed);
+      if (known != nullptr && known->record.ended) continue;  // on its way out, and counted as ended
+      if (known != nullptr)
+        add_observed(observed, creator_stack(known->record.stack), facts_of(*known));
+      else
+        add_observed(observed, unseen_creator(observed.tid), input_.unseen[observed.tid]);
     }
   }
 
-  void add_observed(const ObservedThread& observed, std::uint32_t creator) {
+  // A thread that waits for its first turn on a processor has not yet told its number. Which of those that are expected
+  // it is cannot be seen; any of them gives the right sums.
+  const KnownThread* find(const ObservedThread& observed) {
+    if (const auto known = by_tid_.find(observed.own_tid); known != by_tid_.end()) return known->second;
+    if (not_begun_.empty() || observed.tid == input_.pid || input_.strangers.contains(observed.tid)) return nullptr;
+    const KnownThread* expected = not_begun_.front();
+    not_begun_.pop_front();
+    return expected;
+  }
+
+  void add_observed(const ObservedThread& observed, std::uint32_t creator, const ThreadFacts& facts) {
     LiveThread thread;
     thread.tid = static_cast<std::uint32_t>(observed.tid);
     thread.name = observed.name;
     thread.state = observed.state;
+    thread.waits_on = observed.waits_on;
+    thread.wait_channel = observed.wait_channel;
     thread.waiting_ns = observed.waiting_ns;
-    thread.creator = creator;
+    thread.stack_note = observed.stack_note;
     thread.is_placed = !observed.stack.empty();
+    thread.creator = creator;
     thread.stack = thread.is_placed ? add_stack(translated(observed.stack)) : creator;
+    thread.facts = facts;
     snapshot_.threads.push_back(std::move(thread));
   }
 
@@ -132,6 +171,8 @@ class Census {
   std::vector<std::uint32_t> modules_of_observation_;
   std::unordered_map<std::uint32_t, std::uint32_t> creator_stacks_;
   std::map<std::uint64_t, std::size_t> mark_creators_;
+  std::unordered_map<std::uint32_t, const KnownThread*> by_tid_;
+  std::deque<const KnownThread*> not_begun_;
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "cli/thread_inspector.h"
@@ -17,15 +18,24 @@
 
 namespace leakwatch {
 
+// A record of the ledger, with what was looked up for it.
+struct KnownThread {
+  ThreadRecord record;
+  CodeAddress start_routine = {};
+  std::int64_t age_ns = 0;
+  std::int64_t stack_resident_bytes = 0;
+};
+
 struct CensusInput {
   pid_t pid = 0;  // its main thread has the same number
-  std::vector<ThreadRecord> records;
+  std::vector<KnownThread> known;
   std::map<std::uint32_t, ThreadCounters> creators;
   std::vector<Module> modules;                               // for trace_of; [0] is the main executable
   std::function<const StackTrace&(std::uint32_t)> trace_of;  // of a creating stack
   ThreadObservation observation = {};                        // empty when the process is gone
-  // The number that a thread has for itself, which differs from ours in another pid namespace.
-  std::function<std::uint32_t(pid_t)> own_number = [](pid_t tid) { return static_cast<std::uint32_t>(tid); };
+  // Observed threads that the ledger did not know at an earlier look either: none that has yet to tell its number.
+  std::set<pid_t> strangers = {};
+  std::map<pid_t, ThreadFacts> unseen = {};  // of threads whose creation was not seen
 };
 
 // time_ns and command are the caller's to fill in.

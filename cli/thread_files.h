@@ -58,6 +58,7 @@ class ThreadFiles {
   std::string wait_channel() const;  // the kernel's function, empty when it does not tell
   char state() const;                // as in ps(1), 0 when gone
   bool has_ended() const;            // also when it is still listed
+  std::int64_t age_ns() const;       // in steps of the kernel's clock, 10 ms mostly; 0 when gone
 
   // What the process has under a number: "pipe", "socket", "file", "terminal", "eventfd" …; empty when nothing.
   std::string descriptor_kind(std::uint64_t descriptor) const;

@@ -26,6 +26,7 @@ namespace leakwatch {
 
 struct ObservedThread {
   pid_t tid = 0;
+  std::uint32_t own_tid = 0;    // its number in its own pid namespace
   std::string name;             // as the program named it
   std::string state;            // "futex wait", "epoll wait", "running", "page fault" …
   std::string waits_on;         // what kind of descriptor a read, write, accept … is about; empty when none

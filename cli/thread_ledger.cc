@@ -119,6 +119,8 @@ void ThreadLedger::let_go(Records::iterator thread) {
   const auto [first, last] = by_handle_.equal_range(record.handle);
   const auto entry = std::find_if(first, last, [&](const auto& pair) { return pair.second == record.token; });
   if (entry != last) by_handle_.erase(entry);
+  if (record.tid != 0) lately_gone_.push_back(record.tid);
+  if (lately_gone_.size() > kMostLatelyGone) lately_gone_.pop_front();
   records_.erase(thread);
 }
 
@@ -144,6 +146,18 @@ ThreadCounters ThreadLedger::total() const {
   ThreadCounters sum;
   for (const auto& [stack, counters] : creators_) sum += counters;
   return sum;
+}
+
+std::vector<std::uint64_t> running_unlisted(const std::vector<ThreadRecord>& records,
+                                            const std::unordered_set<std::uint32_t>& tids) {
+  std::vector<std::uint64_t> unlisted;
+  std::unordered_set<std::uint32_t> taken;
+  for (auto record = records.rbegin(); record != records.rend(); ++record) {  // the youngest first
+    if (record->tid == 0) continue;
+    const bool is_youngest = taken.insert(record->tid).second;
+    if (!record->ended && (!is_youngest || !tids.contains(record->tid))) unlisted.push_back(record->token);
+  }
+  return unlisted;
 }
 
 }  // namespace leakwatch

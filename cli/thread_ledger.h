@@ -11,9 +11,12 @@
 // which makes a million short ones costs nothing here.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "cli/event.h"
@@ -56,11 +59,20 @@ class ThreadLedger {
   // Events of other kinds are none of its business. See shared_memory.h for what the fields of each kind hold.
   void apply(const Event& event);
 
+  // The thread ended without telling, as one does that leaves by the bare system call. To be called when it is surely
+  // gone; what it may have told before that counts.
+  void end_untold(std::uint64_t token) { end(token); }
+
   // Threads that are still there, running or unjoined, in the order of their creation.
   std::vector<ThreadRecord> threads() const;
   // Per creating stack, in ascending order of the stack's offset.
   std::map<std::uint32_t, ThreadCounters> creators() const { return creators_; }
   ThreadCounters total() const;
+
+  // Thread ids of those that are gone, the last kMostLatelyGone of them. A thread tells its end before the kernel drops
+  // it from its list, and a joiner goes on before that as well: who reads that list may still find it.
+  static constexpr std::size_t kMostLatelyGone = 4096;
+  const std::deque<std::uint32_t>& lately_gone() const { return lately_gone_; }
 
  private:
   using Records = std::map<std::uint64_t, ThreadRecord>;  // by token
@@ -79,6 +91,11 @@ class ThreadLedger {
   // Detached by their creator before they began to run, and so before their handle was known: when the call began.
   std::unordered_map<std::uint64_t, std::uint64_t> detached_early_;  // by handle
   std::map<std::uint32_t, ThreadCounters> creators_;
+  std::deque<std::uint32_t> lately_gone_;
 };
+
+// Tokens of the records that run and of which the thread id is none of `tids`, or belongs to a younger record as well.
+std::vector<std::uint64_t> running_unlisted(const std::vector<ThreadRecord>& records,
+                                            const std::unordered_set<std::uint32_t>& tids);
 
 }  // namespace leakwatch

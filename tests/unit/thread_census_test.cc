@@ -27,18 +27,19 @@ StackTrace trace(std::uint64_t address, std::uint32_t module = 0) {
 const StackTrace kFirstCreator = trace(0x1111);
 const StackTrace kSecondCreator = trace(0x1222);
 
-ThreadRecord record(std::uint64_t token, std::uint32_t tid, std::uint32_t stack, bool ended = false) {
-  ThreadRecord result;
-  result.token = token;
-  result.tid = tid;
-  result.stack = stack;
-  result.ended = ended;
+KnownThread record(std::uint64_t token, std::uint32_t tid, std::uint32_t stack, bool ended = false) {
+  KnownThread result;
+  result.record.token = token;
+  result.record.tid = tid;
+  result.record.stack = stack;
+  result.record.ended = ended;
   return result;
 }
 
 ObservedThread observed(pid_t tid, StackTrace stack, const std::string& name = "worker-1") {
   ObservedThread thread;
   thread.tid = tid;
+  thread.own_tid = static_cast<std::uint32_t>(tid);
   thread.name = name;
   thread.state = "futex wait";
   thread.waiting_ns = 7;
@@ -152,6 +153,99 @@ TEST_CASE("a thread that has told its end is not shown as running at its creator
   for (const LiveThread& thread : snapshot.threads)
     CHECK((thread.tid == 501 || snapshot.stacks[thread.creator] != kFirstCreator));
   CHECK(snapshot.creators[0].counters == ThreadCounters{2, 1, 1, 16});
+}
+
+// As `server`, with one more thread of the second creator that has not told its number yet.
+CensusInput server_with_an_expected_thread() {
+  CensusInput input = server();
+  input.known.push_back(record(4, 0, 2));
+  input.observation.modules = {kProgram, kLibrary};
+  input.observation.threads = {observed(501, trace(0x1001)), observed(700, trace(0x1001))};
+  return input;
+}
+
+TEST_CASE("a thread that nobody knows is one that is expected, if there is one, and no stranger") {
+  const auto creator_of_700 = [](CensusInput input) {
+    const ThreadSnapshot snapshot = take_census(std::move(input));
+    return snapshot.stacks[thread_of(snapshot, 700).creator];
+  };
+  const StackTrace unseen = trace(kUnseenCreatorMark, CodeAddress::kMarkFrame);
+  CHECK(creator_of_700(server_with_an_expected_thread()) == kSecondCreator);
+  CensusInput stranger = server_with_an_expected_thread();
+  stranger.strangers = {700};
+  CHECK(creator_of_700(std::move(stranger)) == unseen);
+  CensusInput two = server_with_an_expected_thread();  // but only one is expected
+  two.observation.threads.insert(two.observation.threads.begin() + 1, observed(699, trace(0x1001)));
+  CHECK(creator_of_700(std::move(two)) == unseen);
+  CensusInput ended = server_with_an_expected_thread();
+  ended.known.back().record.ended = true;
+  CHECK(creator_of_700(std::move(ended)) == unseen);
+}
+
+TEST_CASE("main is never taken for an expected thread") {
+  CensusInput input = server_with_an_expected_thread();
+  input.observation.threads = {observed(kPid, trace(0x1001))};
+  const ThreadSnapshot snapshot = take_census(std::move(input));
+  CHECK(snapshot.stacks[snapshot.threads[0].creator] == trace(kMainThreadMark, CodeAddress::kMarkFrame));
+}
+
+KnownThread with_details(KnownThread thread) {
+  thread.record.stack_bytes = 8 << 20;
+  thread.record.guard_bytes = 4096;
+  thread.start_routine = {0x1500, 0};
+  thread.age_ns = 90;
+  thread.stack_resident_bytes = 12288;
+  return thread;
+}
+
+void check_details(const ThreadFacts& facts) {
+  CHECK(facts.start_routine == CodeAddress{0x1500, 0});
+  CHECK(facts.age_ns == 90);
+  CHECK(facts.stack_bytes == 8 << 20);
+  CHECK(facts.guard_bytes == 4096);
+  CHECK(facts.stack_resident_bytes == 12288);
+}
+
+TEST_CASE("what a thread was made with is told, while it runs, when nobody joined it, and after the process") {
+  CensusInput input = server();
+  input.known = {with_details(record(1, 501, 1)), with_details(record(2, 502, 1, true))};
+  input.observation.threads = {observed(501, trace(0x1001))};
+  input.observation.threads[0].waits_on = "pipe";
+  input.observation.threads[0].wait_channel = "pipe_read";
+  input.observation.threads[0].stack_note = "it ends early";
+  CensusInput gone = input;
+  gone.observation = {};
+  const ThreadSnapshot snapshot = take_census(std::move(input));
+  const LiveThread& thread = thread_of(snapshot, 501);
+  check_details(thread.facts);
+  CHECK(thread.waits_on == "pipe");
+  CHECK(thread.wait_channel == "pipe_read");
+  CHECK(thread.stack_note == "it ends early");
+  REQUIRE(snapshot.unjoined.size() == 1);
+  CHECK(snapshot.unjoined[0].tid == 502);
+  CHECK(snapshot.stacks[snapshot.unjoined[0].creator] == kFirstCreator);
+  check_details(snapshot.unjoined[0].facts);
+  const ThreadSnapshot later = take_census(std::move(gone));
+  check_details(thread_of(later, 501).facts);
+  CHECK(later.unjoined.size() == 1);
+}
+
+TEST_CASE("of threads that nobody saw being made, what the kernel knows is told") {
+  CensusInput input = server();
+  input.observation.threads = {observed(kPid, trace(0x1001)), observed(601, trace(0x1001))};
+  input.unseen[kPid].stack_bytes = 132 << 10;
+  input.unseen[601].age_ns = 77;
+  const ThreadSnapshot snapshot = take_census(std::move(input));
+  CHECK(thread_of(snapshot, kPid).facts.stack_bytes == 132 << 10);
+  CHECK(thread_of(snapshot, 601).facts.age_ns == 77);
+}
+
+TEST_CASE("in another pid namespace a thread is known by the number that it has there") {
+  CensusInput input = server();
+  input.observation.threads = {observed(90501, trace(0x1001))};
+  input.observation.threads[0].own_tid = 501;
+  const ThreadSnapshot snapshot = take_census(std::move(input));
+  CHECK(snapshot.stacks[thread_of(snapshot, 90501).creator] == kFirstCreator);
 }
 
 }  // namespace

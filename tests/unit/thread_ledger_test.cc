@@ -4,6 +4,7 @@
 // given out again, and events that make no sense.
 #include "cli/thread_ledger.h"
 
+#include <deque>
 #include <limits>
 #include <random>
 #include <vector>
@@ -167,6 +168,48 @@ TEST_CASE("a hundred thousand threads that are gone leave one line of counters")
   }
   CHECK(ledger.threads().empty());
   CHECK(ledger.creators().at(kStack) == ThreadCounters{100'000, 0, 0, 0});
+}
+
+TEST_CASE("a thread that is said to have ended without telling counts as if it had told") {
+  for (const bool is_detached : {false, true}) {
+    std::vector<Event> events = {create(1, 10), attributes(1, kBytes, is_detached), start(1)};
+    ThreadLedger told = after(events), found_out = after(events);
+    told.apply(end(1));
+    found_out.end_untold(1);
+    CHECK(found_out.threads() == told.threads());
+    CHECK(found_out.creators() == told.creators());
+    found_out.apply(end(1));  // it had told after all
+    CHECK(found_out.creators() == told.creators());
+    found_out.apply(join(20));
+    CHECK(found_out.creators().at(kStack) == ThreadCounters{1, 0, 0, 0});
+  }
+}
+
+TEST_CASE("the numbers of threads that are gone are remembered for a while") {
+  CHECK(after({create(1, 10), start(1), end(1)}).lately_gone().empty());  // still to be joined
+  CHECK(after({create(1, 10), not_created(1)}).lately_gone().empty());    // had no number
+  const auto gone = after({create(1, 10), start(1, kHandle, 7), end(1), join(20), create(2, 11), attributes(2, 0, true),
+                           start(2, 2 * kHandle, 8), end(2)})
+                        .lately_gone();
+  CHECK(gone == std::deque<std::uint32_t>{7, 8});
+  ThreadLedger ledger;
+  const auto most = static_cast<std::uint32_t>(ThreadLedger::kMostLatelyGone);
+  for (std::uint32_t tid = 1; tid <= most + 5; ++tid) {
+    for (const Event& event : {create(tid, tid), start(tid, kHandle, tid), end(tid), join(tid + 1)})
+      ledger.apply(event);
+  }
+  CHECK(ledger.lately_gone().size() == most);
+  CHECK(ledger.lately_gone().front() == 6);
+}
+
+TEST_CASE("running threads that the kernel does not list have ended, and so has who lost its number to a younger one") {
+  const auto records = after({create(1, 10), start(1, 1, 100), create(2, 11), start(2, 2, 101), create(3, 12),
+                              start(3, 3, 102), end(3), create(4, 13), create(5, 14), start(5, 5, 100)})
+                           .threads();
+  using Tokens = std::vector<std::uint64_t>;
+  CHECK(running_unlisted(records, {100, 101}) == Tokens{1});
+  CHECK(running_unlisted(records, {100}) == Tokens{2, 1});
+  CHECK(running_unlisted(records, {}) == Tokens{5, 2, 1});  // neither the ended one nor the one without a number
 }
 
 TEST_CASE("absurd sizes of stacks are bounded, and go as they came") {
