@@ -124,6 +124,11 @@ std::optional<RunCount> ThreadFiles::run_count() const {
   return count ? count : parse_switches(read("status"));
 }
 
+std::optional<std::uint64_t> ThreadFiles::sleeps() const {
+  const auto switches = parse_switches(read("status"));
+  return switches ? std::optional(switches->values[0]) : std::nullopt;
+}
+
 std::string ThreadFiles::name() const {
   return without_newline(read("comm"));
 }

@@ -54,6 +54,7 @@ class ThreadFiles {
 
   ThreadPlace place() const;
   std::optional<RunCount> run_count() const;
+  std::optional<std::uint64_t> sleeps() const;  // how often it has begun to wait
   std::string name() const;
   std::string wait_channel() const;  // the kernel's function, empty when it does not tell
   char state() const;                // as in ps(1), 0 when gone

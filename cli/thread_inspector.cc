@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See the header. A look has three rounds: all threads as they sleep; those that must be stopped, one after the other;
-// and the waits that a stop broke, to see that they go on.
+// See the header. A look has two rounds: all threads as they sleep, and those that must be stopped, one after the
+// other.
 
 #include "cli/thread_inspector.h"
 
@@ -33,7 +33,8 @@ constexpr auto kPatienceUninterruptible = std::chrono::milliseconds(10);
 constexpr auto kPatience = std::chrono::seconds(1);
 constexpr auto kPatienceInAll = std::chrono::seconds(2);
 
-constexpr auto kReturnToSleep = std::chrono::milliseconds(100);  // at most, for all threads together
+// A stop wakes a sleeping thread, has it wait in the stop, and then go on with its wait.
+constexpr std::uint64_t kSleepsOfStop = 2;
 
 constexpr std::string_view kNotPermitted = "looking into the process is not permitted";
 
@@ -111,7 +112,6 @@ void ThreadInspector::look_from_here(ThreadObservation& observation) {
   for (const auto& [index, outcome] : to_stop) {
     if (!stop_and_read(stopper, observation.threads[index], outcome)) gone.push_back(index);
   }
-  follow_restarted_waits(observation.threads);
   for (auto index = gone.rbegin(); index != gone.rend(); ++index) {
     observation.threads.erase(observation.threads.begin() + static_cast<std::ptrdiff_t>(*index));
   }
@@ -133,7 +133,7 @@ ThreadInspector::Outcome ThreadInspector::observe(ObservedThread& thread) {
     errno = 0;
     if (copy_asleep(thread.tid, files, place, *count, unwound)) {
       describe(thread, files, place);
-      note_wait(thread, place, *count);
+      note_wait(thread, files, place, *count);
       keep_stack(thread, unwound);
       return unwound.end == UnwindEnd::kRegisterUnknown ? Outcome::kNeedsRegisters : Outcome::kDone;
     }
@@ -219,14 +219,26 @@ void ThreadInspector::describe(ObservedThread& thread, const ThreadFiles& files,
   if (place.kind == ThreadPlace::Kind::kRunning && letter != '\0') thread.state = "running";
 }
 
-void ThreadInspector::note_wait(ObservedThread& thread, const ThreadPlace& place, RunCount count) {
+void ThreadInspector::note_wait(ObservedThread& thread, const ThreadFiles& files, const ThreadPlace& place,
+                                RunCount count) {
   const auto now = Clock::now();
   Wait& wait = waits_[thread.tid];
-  if (wait.place != place || wait.count != count) wait.since = now;
+  if (!is_same_wait(wait, files, place, count)) wait.since = now;
+  wait.sleeps_when_resumed.reset();
   wait.place = place;
   wait.count = count;
   wait.seen = began_;
   thread.waiting_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(now - wait.since).count();
+}
+
+// A stop breaks a wait and the kernel makes it again, perhaps under another number. To the program it is still the same
+// if the thread has not begun any other since; how often it ran says nothing on a busy machine. A wait that ended in the
+// very moment of the stop passes for the next one.
+bool ThreadInspector::is_same_wait(const Wait& wait, const ThreadFiles& files, const ThreadPlace& place,
+                                   RunCount count) {
+  if (wait.place == place && wait.count == count) return true;
+  const bool is_there_again = place.pc == wait.place.pc && place.stack_pointer == wait.place.stack_pointer;
+  return is_there_again && wait.sleeps_when_resumed && files.sleeps() == wait.sleeps_when_resumed;
 }
 
 // False when the thread is gone.
@@ -238,7 +250,10 @@ bool ThreadInspector::stop_and_read(ThreadStopper& stopper, ObservedThread& thre
     thread.stack_note = "too many threads were slow to stop";
     return true;
   }
-  const bool is_uninterruptible = ThreadFiles(pid_, thread.tid).state() == 'D';
+  const ThreadFiles files(pid_, thread.tid);
+  const bool is_uninterruptible = files.state() == 'D';
+  const auto sleeps = files.sleeps();
+  const auto count = files.run_count();
   const ThreadStopResult stop = stopper.read(
       thread.tid, is_uninterruptible ? ThreadStopper::Clock::duration(kPatienceUninterruptible) : kPatience);
   if (stop.kind == ThreadStopResult::Kind::kGone) return false;
@@ -251,7 +266,11 @@ bool ThreadInspector::stop_and_read(ThreadStopper& stopper, ObservedThread& thre
   thread.was_stopped = true;
   thread.was_stopped_asleep = outcome == Outcome::kNeedsRegisters;
   thread.stopped_ns = stop.stopped_ns;
-  if (thread.was_stopped_asleep) remember_registers(thread.tid, stop, unwound);
+  if (thread.was_stopped_asleep) {
+    remember_registers(thread.tid, stop, unwound);
+    Wait& wait = waits_[thread.tid];
+    if (sleeps && count == wait.count) wait.sleeps_when_resumed = *sleeps + kSleepsOfStop;
+  }
   keep_stack(thread, unwound);
   return true;
 }
@@ -263,27 +282,6 @@ void ThreadInspector::remember_registers(pid_t tid, const ThreadStopResult& stop
   wait.reach = is_where_it_slept ? unwound.reach : 0;
   wait.registers = stop.registers;
   wait.stack = stop.stack.portion(stop.registers.stack_pointer(), wait.reach);
-}
-
-// The stop broke the wait and the kernel makes it again, perhaps under another number. It is still the same to the
-// program, as long as it sleeps at the same place again; which may take it a moment.
-void ThreadInspector::follow_restarted_waits(const std::vector<ObservedThread>& threads) {
-  const auto limit = Clock::now() + kReturnToSleep;
-  for (const ObservedThread& thread : threads) {
-    const auto known = waits_.find(thread.tid);
-    if (!thread.was_stopped_asleep || known == waits_.end()) continue;
-    const ThreadFiles files(pid_, thread.tid);
-    ThreadPlace place = files.place();
-    while (place.kind == ThreadPlace::Kind::kRunning && Clock::now() < limit) {
-      std::this_thread::sleep_for(kReturnToSleep / 1000);
-      place = files.place();
-    }
-    const auto count = files.run_count();  // after the place: falling asleep changes it once more
-    Wait& wait = known->second;
-    if (!count || place.pc != wait.place.pc || place.stack_pointer != wait.place.stack_pointer) continue;
-    wait.place = place;
-    wait.count = *count;
-  }
 }
 
 void ThreadInspector::keep_stack(ObservedThread& thread, const UnwoundStack& unwound) const {

@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,7 @@ class ThreadInspector {
     RunCount count;
     Clock::time_point since;
     Clock::time_point seen;
+    std::optional<std::uint64_t> sleeps_when_resumed;  // ThreadFiles::sleeps() once it goes on after our stop
     // From a stop, with the part of the stack that the walk went by.
     MachineRegisters registers;
     StackCopy stack;
@@ -79,10 +81,10 @@ class ThreadInspector {
   UnwoundStack unwind_asleep(pid_t tid, const ThreadPlace& place, const StackCopy& copy);
   void describe(ObservedThread& thread, const ThreadFiles& files, const ThreadPlace& place) const;
   void refuse(ObservedThread& thread);
-  void note_wait(ObservedThread& thread, const ThreadPlace& place, RunCount count);
+  void note_wait(ObservedThread& thread, const ThreadFiles& files, const ThreadPlace& place, RunCount count);
+  static bool is_same_wait(const Wait& wait, const ThreadFiles& files, const ThreadPlace& place, RunCount count);
   bool stop_and_read(ThreadStopper& stopper, ObservedThread& thread, Outcome outcome);
   void remember_registers(pid_t tid, const ThreadStopResult& stop, const UnwoundStack& unwound);
-  void follow_restarted_waits(const std::vector<ObservedThread>& threads);
   void keep_stack(ObservedThread& thread, const UnwoundStack& unwound) const;
 
   pid_t pid_;

@@ -10,7 +10,6 @@
 #include <atomic>
 #include <iostream>
 
-#include "cli/system_call_names.h"
 #include "cli/trace_permission.h"
 #include "symbolize/symbolizer.h"
 #include "tests/unit/catch.h"
@@ -60,6 +59,11 @@ std::string kernel_state(pid_t pid, pid_t tid) {
   return std::string(1, ThreadFiles(pid, tid).state());
 }
 
+bool are_asleep(pid_t pid) {
+  const std::vector<pid_t> threads = list_threads(pid);
+  return std::all_of(threads.begin(), threads.end(), [&](pid_t tid) { return kernel_state(pid, tid) == "S"; });
+}
+
 void check_sleeper(const ThreadObservation& observation, const std::string& function, const std::string& state) {
   INFO(function);
   const ObservedThread& thread = thread_in(observation, function);
@@ -91,7 +95,7 @@ TEST_CASE("sleeping threads are read where they are and never stopped", "[thread
 
 TEST_CASE("the age of a wait is how long it was seen", "[threads]") {
   SKIP_WITHOUT_PTRACE();
-  const ThreadTarget target("asleep", 7);  // a wait that a stop made begin anew is young again
+  const ThreadTarget target("asleep", 7);
   ThreadInspector inspector(target.pid());
   CHECK(inspector.look().threads[1].waiting_ns == 0);
   std::this_thread::sleep_for(std::chrono::milliseconds(60));
@@ -102,6 +106,33 @@ TEST_CASE("the age of a wait is how long it was seen", "[threads]") {
     CHECK(thread.waiting_ns < 60'000'000'000);
     CHECK_FALSE(thread.was_stopped);
   }
+}
+
+TEST_CASE("a wait that a stop broke is as old as before, and one that ended is not", "[threads]") {
+  SKIP_WITHOUT_PTRACE();
+  for (int round = 0; round < 10; ++round) {
+    const ThreadTarget target("framed", 3);
+    const pid_t tid = target.counters().tid;
+    ThreadInspector inspector(target.pid());
+    CHECK(thread_with(inspector.look(), tid).was_stopped);
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    REQUIRE(waits_for([&] { return are_asleep(target.pid()); }));
+    const ObservedThread thread = thread_with(inspector.look(), tid);
+    CHECK(thread.state == "epoll wait");
+    CHECK_FALSE(thread.was_stopped);
+    CHECK(thread.waiting_ns >= 60'000'000);
+  }
+  const ThreadTarget target("framed", 3);
+  const pid_t tid = target.counters().tid;
+  const ThreadFiles files(target.pid(), tid);
+  const std::uint64_t sleeps = files.sleeps().value();
+  ThreadInspector inspector(target.pid());
+  CHECK(thread_with(inspector.look(), tid).was_stopped);
+  REQUIRE(waits_for([&] { return files.sleeps() == sleeps + 2; }));  // in the stop, and in its wait again
+  syscall(SYS_tgkill, target.pid(), tid, SIGUSR1);  // whose handler ends the wait
+  REQUIRE(waits_for([&] { return target.counters().broken == 1; }));
+  REQUIRE(waits_for([&] { return are_asleep(target.pid()); }));
+  CHECK(thread_with(inspector.look(), tid).waiting_ns == 0);
 }
 
 TEST_CASE("a running thread is stopped and goes on", "[threads]") {
@@ -137,7 +168,7 @@ TEST_CASE("frames that only a register leads out of are found by one stop", "[th
       CHECK(thread.was_stopped == (round == 0));
       CHECK(thread.state == (std::string(function) == "in_framed_epoll" ? "epoll wait" : "signal wait"));
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    REQUIRE(waits_for([&] { return are_asleep(target.pid()); }));
   }
   CHECK(target.counters().broken == 0);
 }
@@ -359,62 +390,6 @@ TEST_CASE("a thread that is traced already is still read while it sleeps", "[thr
   CHECK(observation.refusal.find("process " + std::to_string(getpid()) + " traces it already") != std::string::npos);
   kill(target.pid(), SIGKILL);
   waitpid(tid, nullptr, __WALL);  // its tracer has to see it go before the process can
-}
-
-TEST_CASE("a refusal names its reason and what would help", "[threads]") {
-  struct Case {
-    TraceFacts facts;
-    std::string reason;
-    std::string help;
-  };
-  const Case cases[] = {
-      {{.pid = 7, .tracer = 9}, "process 9 traces it already", "end that one first"},
-      {{.pid = 7, .has_trace_capability = true, .yama_scope = 3}, "ptrace_scope is 3", "until the machine boots"},
-      {{.pid = 7, .own_user = 1, .user = 2}, "belongs to user 2 and leakwatch runs as user 1", "as that user"},
-      {{.pid = 7, .own_user = 1, .user = 1, .yama_scope = 2}, "ptrace_scope is 2", "CAP_SYS_PTRACE"},
-      {{.pid = 7, .own_user = 1, .user = 1, .yama_scope = 1}, "ptrace_scope is 1", "leakwatch run"},
-      {{.pid = 7, .has_trace_capability = true, .is_filtered = true}, "seccomp", "--cap-add=SYS_PTRACE"},
-      {{.pid = 7, .own_user = 1, .user = 1}, "not dumpable", "CAP_SYS_PTRACE"},
-      {{.pid = 7, .has_trace_capability = true}, "security module", "audit log"},
-  };
-  for (const Case& example : cases) {
-    const std::string text = explain_refusal(example.facts);
-    INFO(text);
-    CHECK(text.starts_with("process 7 cannot be looked into: "));
-    CHECK(text.find(example.reason) != std::string::npos);
-    CHECK(text.find(example.help) != std::string::npos);
-  }
-}
-
-TEST_CASE("what the kernel writes of a thread is read, and nothing else", "[threads]") {
-  CHECK(parse_place("running\n").kind == ThreadPlace::Kind::kRunning);
-  const ThreadPlace blocked = parse_place("-1 0x7ffc10 0x401000\n");
-  CHECK(blocked.kind == ThreadPlace::Kind::kBlocked);
-  CHECK(blocked.stack_pointer == 0x7ffc10);
-  const ThreadPlace call = parse_place("232 0x5 0x1 0x2 0x3 0x4 0xffffffffffffffff 0x7ffc10 0x401000\n");
-  CHECK(call.kind == ThreadPlace::Kind::kInCall);
-  CHECK(call.call == 232);
-  CHECK(call.arguments[5] == ~std::uint64_t{0});
-  CHECK(call.pc == 0x401000);
-  for (const char* text : {"", "x", "232", "232 0x5 0x1", "-1 0x1", "-1 0x1 zz", "232 1 2 3 4 5 6 7"}) {
-    INFO(text);
-    CHECK(parse_place(text).kind == ThreadPlace::Kind::kGone);
-  }
-  CHECK(parse_schedstat("12 3 4\n") == RunCount{{12, 4}});
-  CHECK_FALSE(parse_schedstat("0 0 0\n"));
-  CHECK_FALSE(parse_schedstat(""));
-  CHECK(parse_switches("Name:\tx\nvoluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t6\n") == RunCount{{5, 6}});
-  CHECK_FALSE(parse_switches("Name:\tx\nnonvoluntary_ctxt_switches:\t6\n"));
-}
-
-TEST_CASE("system calls and wait channels have words", "[threads]") {
-  CHECK(describe_system_call(SYS_futex).words == "futex wait");
-  CHECK(describe_system_call(SYS_accept4).has_descriptor);
-  CHECK(describe_system_call(SYS_restart_syscall).is_a_restart);
-  CHECK(describe_system_call(100'000).words.empty());
-  CHECK(describe_wait_channel("futex_do_wait") == "futex wait");
-  CHECK(describe_wait_channel("poll_schedule_timeout.constprop.0") == "poll");
-  CHECK(describe_wait_channel("pipe_read").empty());
 }
 
 }  // namespace
