@@ -18,7 +18,7 @@ serve() {
 get() {
   local path=$1 status; shift
   status=$(curl -sS --max-time 120 -D headers -o body -w '%{http_code}' "$@" "$url$path") || fail "no answer to $path"
-  expect "status of $path ($(head -c 200 body))" "$status" 200
+  expect "status of $path ($(head -c 200 body | tr -d '\0'))" "$status" 200
   cat body
 }
 

@@ -28,9 +28,9 @@ creators() { "$PROFILE_DUMP" "$1" | sed -n 's/^sample //p' | sort; }
 
 need_pprof() { go tool -n pprof >/dev/null 2>&1 || skip "go tool pprof is not installed (https://go.dev/dl)"; }
 
-# pprof ARGUMENT...: go tool pprof must be content and silent; prints its report
+# pprof ARGUMENT...: go tool pprof must be content and silent, but for saying what it fetched; prints its report
 pprof() {
-  go tool pprof "$@" >pprof.stdout 2>pprof.stderr || fail "go tool pprof $*: $(cat pprof.stderr)"
-  expect "warnings of go tool pprof $*" "$(cat pprof.stderr)" ""
+  PPROF_TMPDIR=$work go tool pprof "$@" >pprof.stdout 2>pprof.stderr || fail "go tool pprof $*: $(cat pprof.stderr)"
+  expect "warnings of go tool pprof $*" "$(grep -vE '^(Fetching profile over HTTP from|Saved profile in) ' pprof.stderr)" ""
   cat pprof.stdout
 }
