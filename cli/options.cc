@@ -82,9 +82,11 @@ void add_run_options(CLI::App& run, RunOptions& options, RunTexts& texts) {
   run.positionals_at_end();
   run.formatter(std::make_shared<RunFormatter>());
   run.footer(
-      "Writes DIR/heap.0001.pb.gz, threads.0001.pb.gz, threadcreate.0001.pb.gz, then 0002, ..., every TIME, on "
-      "SIGUSR1\n"
-      "to leakwatch, and when the program ends. Look at them with:\n  go tool pprof -diff_base DIR/heap.0001.pb.gz "
+      "Writes DIR/heap.0001.pb.gz, threads.0001.pb.gz, threadcreate.0001.pb.gz, threads.0001.txt, then 0002, ..., "
+      "every "
+      "TIME,\n"
+      "on SIGUSR1 to leakwatch, and when the program ends. Look at them with:\n  go tool pprof -diff_base "
+      "DIR/heap.0001.pb.gz "
       "DIR/heap.0009.pb.gz\n"
       "With --http 6060, at any moment (http://127.0.0.1:6060/ has the links):\n"
       "  go tool pprof http://127.0.0.1:6060/debug/pprof/heap");

@@ -58,9 +58,10 @@ int make_folder(const std::string& path) {
   return mkdir(path.c_str(), 0700) == 0 || errno == EEXIST ? 0 : errno;
 }
 
-// "heap.0001.pb.gz" does, "cpu.pb.gz" of somebody else does not.
+// "heap.0001.pb.gz" does, "cpu.pb.gz" of somebody else does not; of text files those that are ours alone.
 bool is_profile(std::string_view name) {
   constexpr std::string_view kEnding = ".pb.gz";
+  if (name.starts_with("threads.") && name.ends_with(".txt")) return true;
   if (!name.ends_with(kEnding)) return false;
   name.remove_suffix(kEnding.size());
   const std::size_t dot = name.find('.');
@@ -131,9 +132,10 @@ ProfileFolder::ProfileFolder(std::string path) : path_(std::move(path)) {
   }
 }
 
-ProfileFolder::Written ProfileFolder::write(const std::string& kind, const std::string& bytes) {
-  int& next = counter(kind).next;
-  const std::string name = fmt::format("{}.{:04}.pb.gz", kind, next);
+ProfileFolder::Written ProfileFolder::write(const std::string& kind, const std::string& bytes,
+                                            const std::string& ending) {
+  int& next = next_number(kind, ending);
+  const std::string name = fmt::format("{}.{:04}.{}", kind, next, ending);
   const std::string target = path_ + "/" + name;
   const std::string temporary = temporary_name(kind);
   unlink(temporary.c_str());  // of a leakwatch that was killed here
@@ -154,15 +156,12 @@ std::string ProfileFolder::temporary_name(const std::string& kind) const {
   return fmt::format("{}/.{}.{}.part", path_, kind, getpid());
 }
 
-void ProfileFolder::skip(const std::string& kind) {
-  ++counter(kind).next;
+void ProfileFolder::skip(const std::string& kind, const std::string& ending) {
+  ++next_number(kind, ending);
 }
 
-ProfileFolder::Counter& ProfileFolder::counter(const std::string& kind) {
-  const auto found =
-      std::find_if(counters_.begin(), counters_.end(), [&kind](const Counter& each) { return each.kind == kind; });
-  if (found != counters_.end()) return *found;
-  return counters_.emplace_back(Counter{kind, 1});
+int& ProfileFolder::next_number(const std::string& kind, const std::string& ending) {
+  return next_numbers_.try_emplace({kind, ending}, 1).first->second;
 }
 
 }  // namespace leakwatch

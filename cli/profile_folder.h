@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sink for files: DIR/heap.0001.pb.gz, DIR/heap.0002.pb.gz, ... A profile appears under its name only when it is
-// whole and on the disk.
+// The sink for files: DIR/heap.0001.pb.gz, DIR/heap.0002.pb.gz, ... A file appears under its name only when it is whole
+// and on the disk.
 #pragma once
 
+#include <map>
 #include <string>
-#include <vector>
+#include <utility>
 
 namespace leakwatch {
 
@@ -19,25 +20,20 @@ class ProfileFolder {
     std::string path;   // empty when it failed
     std::string error;  // a sentence, empty when it worked
   };
-  // Writes `bytes` as `KIND.NNNN.pb.gz`: temporary file, fsync, rename, fsync of the folder. A failure (a full disk)
+  // Writes `bytes` as `KIND.NNNN.ENDING`: temporary file, fsync, rename, fsync of the folder. A failure (a full disk)
   // leaves nothing behind and is reported, not thrown. The number is used up only by a success.
-  Written write(const std::string& kind, const std::string& bytes);
+  Written write(const std::string& kind, const std::string& bytes, const std::string& ending = "pb.gz");
 
-  // Leaves the next number of a kind out, so that numbers of several kinds stay those of one moment.
-  void skip(const std::string& kind);
+  // Leaves the next number of a kind and ending out, so that numbers of several kinds stay those of one moment.
+  void skip(const std::string& kind, const std::string& ending = "pb.gz");
 
   const std::string& path() const { return path_; }
 
  private:
   std::string path_;
-  // next number per kind: see the source
-  struct Counter {
-    std::string kind;
-    int next = 1;
-  };
   std::string temporary_name(const std::string& kind) const;
-  Counter& counter(const std::string& kind);
-  std::vector<Counter> counters_;
+  int& next_number(const std::string& kind, const std::string& ending);
+  std::map<std::pair<std::string, std::string>, int> next_numbers_;  // by kind and ending, from 1 on
 };
 
 }  // namespace leakwatch

@@ -12,6 +12,7 @@
 #include "cli/heap_profile.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
+#include "cli/thread_listing.h"
 #include "cli/thread_profile.h"
 #include "cli/thread_report.h"
 
@@ -52,8 +53,7 @@ std::string ProfileWriter::finish() {
   const SymbolLookup& symbols = shown.entry.heap.symbols;
   std::string report =
       freed_at_end ? "Most of the heap was freed when the program ended: this is what it held before.\n" : "";
-  report +=
-      final_report(*first_->entry.heap.snapshot, *shown.entry.heap.snapshot, symbols, first_->path, shown.path);
+  report += final_report(*first_->entry.heap.snapshot, *shown.entry.heap.snapshot, symbols, first_->path, shown.path);
   // The last look at the threads was taken while there were any.
   const Written& looked = last_alive_ ? *last_alive_ : *last_;
   const bool alone = first_->path == looked.path;
@@ -80,24 +80,25 @@ void ProfileWriter::run() {
   }
 }
 
+void ProfileWriter::write_beside(const std::string& kind, const std::string& bytes, const std::string& ending) {
+  const auto written = folder_.write(kind, bytes, ending);
+  if (!written.path.empty()) return;
+  say(written.error);
+  folder_.skip(kind, ending);
+}
+
 // The heap's path, empty when it could not be written: then the others are not tried, so that a full disk is one line.
 std::string ProfileWriter::write_files(const Entry& entry) {
   const Moment<ThreadSnapshot>& threads = entry.threads;
-  const auto heap = folder_.write(
-      "heap", gzip(build_heap_profile(*entry.heap.snapshot, entry.heap.symbols, HeapProfileKind::kHeap)));
+  const auto heap =
+      folder_.write("heap", gzip(build_heap_profile(*entry.heap.snapshot, entry.heap.symbols, HeapProfileKind::kHeap)));
   if (heap.path.empty()) {
     say(heap.error);
     return {};
   }
-  const std::pair<const char*, std::string> others[] = {
-      {"threads", build_threads_profile(*threads.snapshot, threads.symbols)},
-      {"threadcreate", build_threadcreate_profile(*threads.snapshot, threads.symbols)}};
-  for (const auto& [kind, profile] : others) {
-    const auto written = folder_.write(kind, gzip(profile));
-    if (!written.path.empty()) continue;
-    say(written.error);
-    folder_.skip(kind);
-  }
+  write_beside("threads", gzip(build_threads_profile(*threads.snapshot, threads.symbols)));
+  write_beside("threads", thread_listing(*threads.snapshot, threads.symbols), "txt");
+  write_beside("threadcreate", gzip(build_threadcreate_profile(*threads.snapshot, threads.symbols)));
   return heap.path;
 }
 

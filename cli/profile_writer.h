@@ -60,6 +60,7 @@ class ProfileWriter {
   };
 
   std::string write_files(const Entry& entry);
+  void write_beside(const std::string& kind, const std::string& bytes, const std::string& ending = "pb.gz");
   std::optional<Written> first_, last_;
   std::optional<Written> last_alive_;  // the last one taken while the program ran
   std::thread thread_;

@@ -66,12 +66,6 @@ std::string resident(const HeapSnapshot& snapshot) {
   return fmt::format("; RSS {}", three_digits(snapshot.resident_bytes));
 }
 
-std::string printable(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; }, '?');
-  return text;
-}
-
 std::string shell_quoted(const std::string& word) {
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=@%+,-";
   if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
@@ -143,6 +137,12 @@ std::string next_command(const std::string& first_profile, const std::string& la
 }
 
 }  // namespace
+
+std::string printable(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; }, '?');
+  return text;
+}
 
 std::string format_bytes(std::int64_t bytes) {
   return (bytes < 0 ? "-" : "") + three_digits(magnitude(bytes));

@@ -14,8 +14,11 @@ namespace leakwatch {
 
 namespace {
 
+// The loader's name of a file can be another than the kernel's: /lib is a link to /usr/lib.
 bool is_same_module(const Module& a, const Module& b) {
-  return a.path == b.path && a.bias == b.bias && (a.build_id == b.build_id || a.build_id.empty() || b.build_id.empty());
+  if (a.bias != b.bias) return false;
+  if (a.build_id.empty() || b.build_id.empty()) return a.path == b.path;
+  return a.build_id == b.build_id;
 }
 
 // Our own object: pthread_join and its kin wait inside a hook.

@@ -21,7 +21,7 @@ constexpr std::size_t kGroupsInReport = 5;
 
 std::string text_of(const Place& place) {
   const std::string function = without_parameters(place.function);
-  return place.location.empty() || place.location == function ? function : function + " " + place.location;
+  return printable(place.location.empty() || place.location == function ? function : function + " " + place.location);
 }
 
 using Groups = std::map<std::pair<std::string, std::string>, ThreadGroup>;  // by place and creator
@@ -52,20 +52,25 @@ std::string sentence(const ThreadGroup& group) {
 }
 
 std::string unjoined_sentences(const ThreadSnapshot& last, const SymbolLookup& symbols) {
+  struct Held {
+    std::int64_t threads = 0;
+    std::int64_t stack_bytes = 0;
+    std::int64_t resident_bytes = 0;
+  };
   const PlaceFinder finder(last.modules, symbols);
-  std::map<std::string, ThreadCounters> by_creator;
-  for (const ThreadCreator& creator : last.creators) {
-    if (creator.counters.unjoined == 0) continue;
-    ThreadCounters& sum = by_creator[text_of(finder.find(last.stacks[creator.stack]))];
-    sum.unjoined += creator.counters.unjoined;
-    // Running threads of the same creator hold stacks as well: shared out evenly, as all of them ask for the same size.
-    sum.stack_bytes += creator.counters.stack_bytes * creator.counters.unjoined /
-                       (creator.counters.unjoined + std::max<std::int64_t>(creator.counters.running, 0));
+  std::map<std::string, Held> by_creator;
+  for (const UnjoinedThread& thread : last.unjoined) {
+    Held& held = by_creator[text_of(finder.find(last.stacks[thread.creator]))];
+    ++held.threads;
+    held.stack_bytes += thread.facts.stack_bytes;
+    held.resident_bytes += thread.facts.stack_resident_bytes;
   }
   std::string text;
-  for (const auto& [creator, sum] : by_creator) {
-    text += fmt::format("{} ended and never joined, holding {} of stack, created by {}\n", threads(sum.unjoined),
-                        format_bytes(sum.stack_bytes), creator);
+  for (const auto& [creator, held] : by_creator) {
+    const std::string resident =
+        held.resident_bytes == 0 ? "" : fmt::format(" ({} resident)", format_bytes(held.resident_bytes));
+    text += fmt::format("{} ended and never joined, holding {} of stack{}, created by {}\n", threads(held.threads),
+                        format_bytes(held.stack_bytes), resident, creator);
   }
   return text;
 }

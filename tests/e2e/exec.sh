@@ -5,7 +5,7 @@
 watch --exact -- env A=1 nice -n 1 bash -c 'exec "$0"' "$TARGETS/target-resize" || fail "status $?"
 expect_truth "$(last_profile)" out.stdout
 expect "programs on the way" "$(grep -c 'now runs' out.stderr)" 3
-expect "profiles" "$(ls out | wc -l)" 3
+expect "profiles" "$(ls out/*.pb.gz | wc -l)" 3
 
 # What had been profiled before is profiled once more at its end.
 watch -i 200ms --exact -- bash -c 'sleep 0.5; exec "$0"' "$TARGETS/target-resize" || fail "status $?"

@@ -14,8 +14,8 @@ profile_now 0002
 kill "$watcher"
 finish
 expect "status" "$?" 143
-expect "profiles" "$(cd out && echo *)" \
-  "$(echo {heap,threadcreate,threads}.000{1,2,3}.pb.gz)"
+expect "profiles" "$(cd out && ls | sort)" \
+  "$(printf '%s\n' {heap,threadcreate,threads}.000{1,2,3}.pb.gz threads.000{1,2,3}.txt | sort)"
 content() { "$PROFILE_DUMP" "$1" | grep -v '^comment .*RSS'; }
 expect "the second profile" "$(content out/heap.0002.pb.gz)" "$(content out/heap.0001.pb.gz)"
 for profile in out/heap.*; do expect_truth "$profile" out.stdout; done

@@ -23,6 +23,6 @@ finish
 
 # The last words name who is to blame, and what it costs.
 expect_match "the summary" "$(cat out.stderr)" \
-  '^3 threads ended and never joined, holding 768.* KiB of stack, created by unjoined_by_return '
+  '^3 threads ended and never joined, holding 768.* KiB of stack \(.* resident\), created by unjoined_by_return '
 expect_match "the summary" "$(cat out.stderr)" '^1 thread ended and never joined, .*created by unjoined_by_cancel '
 expect "blamed for joined ones" "$(grep -E 'never joined.* by_|never joined.* detached_' out.stderr)" ""

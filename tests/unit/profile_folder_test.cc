@@ -135,6 +135,18 @@ TEST_CASE("names count from one, each kind for itself") {
   CHECK(mode_of(temporary.path() / "heap.0001.pb.gz") == 0600);
 }
 
+TEST_CASE("a text of the same kind has numbers of its own, and keeps the folder as a profile does") {
+  const TemporaryFolder temporary;
+  ProfileFolder folder(temporary.path());
+  CHECK(folder.write("threads", "first", "txt").path == temporary.path() / "threads.0001.txt");
+  CHECK(folder.write("threads", "first").path == temporary.path() / "threads.0001.pb.gz");
+  folder.skip("threads");
+  CHECK(folder.write("threads", "second", "txt").path == temporary.path() / "threads.0002.txt");
+  CHECK(folder.write("threads", "third").path == temporary.path() / "threads.0003.pb.gz");
+  for (const char* name : {"threads.0001.pb.gz", "threads.0003.pb.gz"}) fs::remove(temporary.path() / name);
+  CHECK(contains(refusal(temporary.path()), "threads.0001.txt"));
+}
+
 TEST_CASE("a folder with profiles is refused, and the message knows a way out") {
   const TemporaryFolder temporary;
   touch(temporary.path() / "heap.0007.pb.gz");

@@ -122,9 +122,10 @@ TEST_CASE("modules of both sources become one list") {
   const Module mapped_elsewhere = module_at(kLibrary.path, kLibrary.build_id, 0x9000);
   const Module without_id = module_at(kProgram.path, "", kProgram.bias);
   const Module rebuilt = module_at(kLibrary.path, "dd", kLibrary.bias);
+  const Module linked = module_at("/lib/libc.so.6", kLibrary.build_id, kLibrary.bias);
   const Module unknown = module_at("/opt/app/plugin.so", "ee", 0x5000);
-  const std::vector<std::pair<Module, std::uint32_t>> table = {{kProgram, 0},         {kLibrary, 1}, {without_id, 0},
-                                                               {mapped_elsewhere, 2}, {rebuilt, 2},  {unknown, 2}};
+  const std::vector<std::pair<Module, std::uint32_t>> table = {
+      {kProgram, 0}, {kLibrary, 1}, {without_id, 0}, {mapped_elsewhere, 2}, {rebuilt, 2}, {unknown, 2}, {linked, 1}};
   for (const auto& [module, place] : table) {
     const ThreadSnapshot snapshot = with_observation({observed(501, trace(0x42, 0))}, {module});
     INFO(module.path << " " << module.build_id);

@@ -39,8 +39,14 @@ class Threads {
     }
     return *this;
   }
-  Threads& count(std::uint64_t creator, ThreadCounters counters) {
-    snapshot_.creators.push_back({stack(creator), counters});
+  Threads& unjoined(int number, std::uint64_t creator, std::int64_t stack_bytes, std::int64_t resident_bytes = 0) {
+    for (int i = 0; i < number; ++i) {
+      UnjoinedThread thread;
+      thread.creator = stack(creator);
+      thread.facts.stack_bytes = stack_bytes;
+      thread.facts.stack_resident_bytes = resident_bytes;
+      snapshot_.unjoined.push_back(thread);
+    }
     return *this;
   }
   operator const ThreadSnapshot&() const { return snapshot_; }  // NOLINT(google-explicit-constructor): only brevity
@@ -93,20 +99,21 @@ TEST_CASE("no more groups than asked for") {
 }
 
 TEST_CASE("threads that nobody joined are told with what they hold and who made them") {
-  CHECK(report(Threads(), Threads().count(910, {5, 0, 2, 16 << 20}).count(820, {1, 1, 0, 8 << 20})) ==
+  CHECK(report(Threads(), Threads().unjoined(2, 910, 8 << 20).unjoined(0, 820, 8 << 20)) ==
         "2 threads ended and never joined, holding 16.0 MiB of stack, created by f9 pool.cc:910\n");
-  CHECK(report(Threads(), Threads().count(910, {1, 0, 1, 8 << 20})) ==
+  CHECK(report(Threads(), Threads().unjoined(1, 910, 8 << 20)) ==
         "1 thread ended and never joined, holding 8.00 MiB of stack, created by f9 pool.cc:910\n");
 }
 
-TEST_CASE("running threads of the same creator have their share of the stacks") {
-  CHECK(report(Threads(), Threads().count(910, {4, 3, 1, 32 << 20})) ==
-        "1 thread ended and never joined, holding 8.00 MiB of stack, created by f9 pool.cc:910\n");
+TEST_CASE("what of the stacks is in memory is told where it is known") {
+  CHECK(report(Threads(), Threads().unjoined(3, 910, 8 << 20, 8 << 10)) ==
+        "3 threads ended and never joined, holding 24.0 MiB of stack (24.0 KiB resident), created by f9 pool.cc:910\n");
 }
 
-TEST_CASE("stacks of one creating place are one sentence") {
-  CHECK(report(Threads(), Threads().count(910, {1, 0, 1, 8 << 20}).count(910, {2, 0, 2, 16 << 20})) ==
-        "3 threads ended and never joined, holding 24.0 MiB of stack, created by f9 pool.cc:910\n");
+TEST_CASE("stacks of one creating place are one sentence, those of two are two") {
+  CHECK(report(Threads(), Threads().unjoined(1, 910, 8 << 20).unjoined(2, 910, 4 << 20).unjoined(1, 820, 1 << 20)) ==
+        "1 thread ended and never joined, holding 1.00 MiB of stack, created by f8 pool.cc:820\n"
+        "3 threads ended and never joined, holding 16.0 MiB of stack, created by f9 pool.cc:910\n");
 }
 
 }  // namespace
