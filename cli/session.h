@@ -59,7 +59,7 @@ class Session {
   Drain::Threads agree(ThreadObservation& observation);
   std::set<pid_t> drop_those_on_their_way_out(ThreadObservation& observation, const Drain::Threads& ledger) const;
   std::vector<std::uint64_t> ended_untold(const Drain::Threads& ledger, const ThreadObservation& observation) const;
-  std::vector<KnownThread> measured(std::vector<ThreadRecord> records, StackMemory& stacks) const;
+  std::vector<KnownThread> measured(const std::vector<ThreadRecord>& records, StackMemory& stacks) const;
   std::map<pid_t, ThreadFacts> details_of_unseen(const CensusInput& input, StackMemory& stacks) const;
   CodeAddress start_routine(const ThreadRecord& record) const;
 

@@ -45,7 +45,7 @@ ThreadSnapshot Session::thread_snapshot() {
   const bool is_there = !observation.threads.empty();
   StackMemory stacks(is_there ? facts_.pid : 0);
   CensusInput input{.pid = facts_.pid,
-                    .known = measured(std::move(ledger.records), stacks),
+                    .known = measured(ledger.records, stacks),
                     .creators = std::move(ledger.creators),
                     .modules = {},
                     .trace_of = [this](std::uint32_t stack) -> const StackTrace& { return trace_of(stack); },
@@ -136,7 +136,7 @@ std::vector<std::uint64_t> Session::ended_untold(const Drain::Threads& ledger,
   return is_as_ever && ended == shared::End::kRunning ? unlisted : std::vector<std::uint64_t>();
 }
 
-std::vector<KnownThread> Session::measured(std::vector<ThreadRecord> records, StackMemory& stacks) const {
+std::vector<KnownThread> Session::measured(const std::vector<ThreadRecord>& records, StackMemory& stacks) const {
   const TickMoment now = tick_moment(region_->settings().clock);
   std::vector<KnownThread> known;
   known.reserve(records.size());

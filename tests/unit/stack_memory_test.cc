@@ -64,7 +64,7 @@ class Pages {
 
 TEST_CASE("resident are the pages that were touched, wherever they are in the range") {
   Pages pages(5000);
-  for (const std::uint64_t page : {0, 1, 2047, 2048, 4999}) pages.touch(page);
+  for (const std::uint64_t page : {0U, 1U, 2047U, 2048U, 4999U}) pages.touch(page);
   StackMemory memory(getpid());
   const StackRange all = pages.range();
   CHECK(memory.resident_bytes(all) == 5 * kPage);

@@ -146,7 +146,7 @@ TEST_CASE("what could not be seen is noted once") {
   CensusInput input = server();
   CHECK(take_census(server()).notes.empty());
   input.observation.refusal = "not permitted";
-  CHECK(take_census(std::move(input)).notes == std::vector<std::string>{"not permitted"});
+  CHECK(take_census(input).notes == std::vector<std::string>{"not permitted"});
 }
 
 TEST_CASE("a thread that has told its end is not shown as running at its creator") {
@@ -166,21 +166,21 @@ CensusInput server_with_an_expected_thread() {
 }
 
 TEST_CASE("a thread that nobody knows is one that is expected, if there is one, and no stranger") {
-  const auto creator_of_700 = [](CensusInput input) {
-    const ThreadSnapshot snapshot = take_census(std::move(input));
+  const auto creator_of_700 = [](const CensusInput& input) {
+    const ThreadSnapshot snapshot = take_census(input);
     return snapshot.stacks[thread_of(snapshot, 700).creator];
   };
   const StackTrace unseen = trace(kUnseenCreatorMark, CodeAddress::kMarkFrame);
   CHECK(creator_of_700(server_with_an_expected_thread()) == kSecondCreator);
   CensusInput stranger = server_with_an_expected_thread();
   stranger.strangers = {700};
-  CHECK(creator_of_700(std::move(stranger)) == unseen);
+  CHECK(creator_of_700(stranger) == unseen);
   CensusInput two = server_with_an_expected_thread();  // but only one is expected
   two.observation.threads.insert(two.observation.threads.begin() + 1, observed(699, trace(0x1001)));
-  CHECK(creator_of_700(std::move(two)) == unseen);
+  CHECK(creator_of_700(two) == unseen);
   CensusInput ended = server_with_an_expected_thread();
   ended.known.back().record.ended = true;
-  CHECK(creator_of_700(std::move(ended)) == unseen);
+  CHECK(creator_of_700(ended) == unseen);
 }
 
 TEST_CASE("main is never taken for an expected thread") {

@@ -116,7 +116,7 @@ TEST_CASE("equal stacks are one, with the number of threads that are there or we
   ThreadSnapshot snapshot = server();
   snapshot.stacks.push_back(snapshot.stacks[1]);
   snapshot.stacks.push_back({});
-  for (const std::uint32_t tid : {502, 503}) {
+  for (const std::uint32_t tid : {502U, 503U}) {
     snapshot.threads.push_back(waiting(tid, "w"));
     snapshot.threads.back().stack = 3;
   }
