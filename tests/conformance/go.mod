@@ -1,0 +1,3 @@
+module leakwatch/tests/conformance
+
+go 1.19
