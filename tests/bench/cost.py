@@ -25,7 +25,8 @@ def run_threads(makers):
 
 def run_redis(bench, mode):
     port = str(random.randint(20_000, 40_000))
-    server = bench.watched(mode, ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+    command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    server = bench.watched(mode, command)
     with subprocess.Popen(server, cwd=bench.work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             wait_for_redis(port, process)
@@ -50,7 +51,8 @@ def wait_for_redis(port, process):
 
 
 def loads():
-    found = {"churn-1": run_churn(1), "churn-2": run_churn(2), "threads-1": run_threads(1), "threads-8": run_threads(8)}
+    found = {f"churn-{threads}": run_churn(threads) for threads in (1, 2)}
+    found |= {f"threads-{makers}": run_threads(makers) for makers in (1, 8)}
     if shutil.which("redis-server") and shutil.which("redis-benchmark"):
         found["redis"] = run_redis
     return found
@@ -71,5 +73,5 @@ def measure(bench):
     print_table(
         f"Time of a load, by its native time: median of {bench.rounds} rounds (middle half of them)",
         ["load", "native, ns", "sampled / native", "exact / native"],
-        [[name, f"{median([measured['native'] for measured in rounds]):.1f}", ratios(rounds, "sampled"), ratios(rounds, "exact")]
-         for name, rounds in results.items()])
+        [[name, f"{median([measured['native'] for measured in rounds]):.1f}", ratios(rounds, "sampled"),
+          ratios(rounds, "exact")] for name, rounds in results.items()])

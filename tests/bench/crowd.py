@@ -22,10 +22,12 @@ def peak_kib(pid):
 def target_of(pid):
     """leakwatch's child that became the program; None when it is gone, or not yet there."""
     try:
-        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return next((child for child in children if pathlib.Path(f"/proc/{child}/comm").read_text() == "threads\n"), None)
+        for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            if pathlib.Path(f"/proc/{child}/comm").read_text() == "threads\n":
+                return child
     except OSError:
-        return None
+        pass
+    return None
 
 
 def peaks(bench, threads):
@@ -56,5 +58,5 @@ def measure(bench):
         bench.progress(f"crowd: {threads:,} threads")
         ours, theirs = peaks(bench, threads)
         rows.append([f"{threads:,}", ours, theirs, native_peak(bench, threads)])
-    print_table("Peak resident memory in KiB, shared memory counted on both sides, when 8 makers have created and joined",
+    print_table("Peak resident memory in KiB, what both share counted twice, of 8 makers that create and join",
                 ["threads", "leakwatch", "the program", "the program, native"], rows)
