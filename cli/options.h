@@ -14,7 +14,8 @@
 
 namespace leakwatch {
 
-struct RunOptions {
+// How to watch, and where what is seen goes.
+struct WatchOptions {
   std::chrono::milliseconds interval{30'000};
   std::string output;                                         // empty: leakwatch-NAME-PID
   std::uint64_t sample_interval = std::uint64_t{512} * 1024;  // bytes; 1 with --exact
@@ -23,7 +24,10 @@ struct RunOptions {
   bool quiet = false;
   std::optional<HttpAddress> http;      // where to serve; empty: nowhere
   std::vector<std::string> http_hosts;  // names for the Host header beside those of the address itself
-  std::vector<std::string> command;     // never empty
+};
+
+struct RunOptions : WatchOptions {
+  std::vector<std::string> command;  // never empty
 };
 
 // "64KiB", "1MiB", "512k", "4096", "1.5M": bytes, in powers of 1024. Throws Error.

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The life of one watched process, as one loop over four things that can happen: it calls us, the clock strikes, a
+// signal comes, it ends. Nothing here may hurt it: what goes wrong is said and passed over.
+#pragma once
+
+#include <sys/signalfd.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/history.h"
+#include "cli/http_sink.h"
+#include "cli/options.h"
+#include "cli/profile_writer.h"
+#include "cli/rendezvous.h"
+#include "cli/session.h"
+#include "cli/signals.h"
+#include "cli/watch.h"
+#include "symbolize/symbol_service.h"
+
+namespace leakwatch {
+
+struct WatchedProcess {
+  pid_t pid = 0;
+  int pidfd = -1;                     // readable when it has ended
+  std::vector<std::string> command;   // its name and arguments
+  std::vector<std::string> warnings;  // what will not be seen, as sentences
+};
+
+// What the ways to come to a process (run, attach) do each in its own.
+struct WatchRules {
+  std::function<void(const signalfd_siginfo&)> on_signal;  // but for SIGUSR1, which asks for a profile
+  std::function<void()> on_tend = [] {};                   // every second
+  std::string on_silence;                                  // said when the process has not called in good time
+};
+
+class Watcher {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // Makes the folder for the profiles and serves, if that is asked for: throws Error while nothing is lost yet. The
+  // others must outlive it.
+  Watcher(const WatchOptions& options, const Signals& signals, Rendezvous& rendezvous, WatchedProcess process);
+
+  // Says what is watched and where the profiles go.
+  void announce() const;
+
+  // Until the process ends or leave() was called.
+  void watch(const WatchRules& rules);
+
+  // From inside a rule: watch() returns.
+  void leave() { is_leaving_ = true; }
+
+  // The last profile and the report.
+  void conclude();
+
+ private:
+  std::string folder_path() const;
+  std::string format_interval() const;
+  void wait_for_something(const WatchRules& rules);
+  void welcome();
+  void end_of_previous_program(const std::string& successor);
+  void take_signals(const WatchRules& rules);
+  void tend(const WatchRules& rules);
+  void profile_on_time();
+  void write_profile();
+
+  const WatchOptions& options_;
+  const Signals& signals_;
+  Rendezvous& rendezvous_;
+  const WatchedProcess process_;
+  ProfileWriter writer_;
+  std::shared_ptr<SymbolService> symbols_;
+  std::shared_ptr<Session> session_;
+  Watch watch_;
+  History history_;
+  std::optional<HttpSink> http_;
+  Clock::time_point started_, next_profile_, next_tend_;
+  bool is_leaving_ = false;
+  bool has_profiles_ = false;  // of the program that runs now
+  bool warned_of_silence_ = false;
+};
+
+}  // namespace leakwatch
