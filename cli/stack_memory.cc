@@ -16,8 +16,6 @@ namespace leakwatch {
 namespace {
 
 constexpr std::uint64_t kIsPresent = std::uint64_t{1} << 63;
-// 256 GiB in pages of 4 KiB, or 32,000 stacks of the usual size: a fifth of a second.
-constexpr std::uint64_t kMostPages = std::uint64_t{1} << 26;
 
 std::uint64_t page_bytes() {
   return static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
@@ -39,11 +37,11 @@ StackRange main_stack_range(const std::vector<MemoryMapping>& mappings) {
   return stack == mappings.end() ? StackRange() : StackRange{stack->start, stack->limit};
 }
 
-StackMemory::StackMemory(pid_t pid)
+StackMemory::StackMemory(pid_t pid, std::uint64_t most_pages)
     : mappings_(parse_maps(read_maps_text(pid))),
       pages_(open(fmt::format("/proc/{}/pagemap", pid).c_str(), O_RDONLY | O_CLOEXEC)),
       page_bytes_(page_bytes()),
-      pages_left_(kMostPages) {}
+      pages_left_(most_pages) {}
 
 std::uint64_t StackMemory::resident_bytes(StackRange range) {
   const std::uint64_t first = range.start / page_bytes_, last = (range.limit + page_bytes_ - 1) / page_bytes_;

@@ -19,7 +19,7 @@ for number in 0001 0002; do
   expect "its stack in $number" "$(column $number "$user" 4)" 4096
   expect "its guard in $number" "$(column $number "$user" 6)" 64
   resident=$(column $number "$user" 5)
-  [ "$resident" -ge 1024 ] && [ "$resident" -lt 4096 ] || fail "resident in $number: $resident KiB, it has used 1024"
+  [ "$resident" -ge 1024 ] && [ "$resident" -le 4096 ] || fail "resident in $number: $resident KiB, it has used 1024"
   expect_match "where it started in $number" "$(line $number "$user")" ' uses_its_stack '
   expect_match "its age in $number" "$(column $number "$user" 3)" '^[0-9]+\.[0-9][0-9]$'
   expect "the stack of the ended one in $number" "$(column $number "$unjoined" 4)" 4096
