@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -85,7 +86,7 @@ pid_t start_child(int running, int sleeping) {
 double microseconds(const std::vector<std::int64_t>& sorted, double part) {
   if (sorted.empty()) return 0;
   const auto last = static_cast<double>(sorted.size() - 1);
-  return static_cast<double>(sorted[static_cast<std::size_t>(last * part + 0.5)]) / 1000;
+  return static_cast<double>(sorted[static_cast<std::size_t>(std::lround(last * part))]) / 1000;
 }
 
 struct Times {

@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
   const long pairs = argc > 2 ? std::atol(argv[2]) : 20'000;
   std::vector<double> results(static_cast<std::size_t>(makers));
   std::vector<std::thread> threads;
+  threads.reserve(results.size());
   for (double& result : results) threads.emplace_back([&result, pairs, makers] { result = run(pairs / makers); });
   for (std::thread& thread : threads) thread.join();
   double sum = 0;
