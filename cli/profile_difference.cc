@@ -5,6 +5,8 @@
 
 #include "cli/profile_difference.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 namespace leakwatch {
@@ -17,6 +19,9 @@ void subtract(ProfileContent& after, ProfileContent before) {
     }
     after.parts.push_back(std::move(part));
   }
+  after.comments.push_back(
+      fmt::format("A difference: what changed within {:.1f} s. What else is said here is about the end of that time.",
+                  static_cast<double>(after.duration_ns) / 1e9));
 }
 
 }  // namespace leakwatch

@@ -18,6 +18,7 @@ done
 
 # Otherwise a module of Go 1.19 gets that version's rules for paths and methods.
 GODEBUG=httpmuxgo121=0 ./reference >reference.stdout 2>reference.stderr &
+reference_pid=$!
 wait_until 60 test -s reference.stdout || fail "no reference: $(cat reference.stderr)"
 reference=$(cat reference.stdout)
 serve -- "$TARGETS/target-counterpart"
@@ -73,7 +74,7 @@ for who in go ours; do
   pprof -top "$who.goroutine.pb.gz" >top || exit 1
   expect "$who, workers" "$(awk '$NF ~ /wait_?[fF]or_?[wW]ork$/ { print $4 }' top)" 8
   pprof -tags "$who.goroutine.pb.gz" >tags || exit 1
-  expect_match "$who, names" "$(cat tags)" '^ +8( +\([^)]*\))?: worker-\*$'
+  expect_match "$who, names" "$(cat tags)" '^ +8(\.0)?( +\([^)]*\))?: worker-\*$'
   pprof -top "$who.threadcreate.pb.gz" >/dev/null || exit 1
 done
 
@@ -89,6 +90,8 @@ done
 go tool pprof -top -symbolize=remote "$url/debug/pprof/goroutine?debug=1" >top 2>/dev/null || fail "symbols by POST"
 expect "workers in the text" "$(awk '$NF == "wait_for_work" { print $4 }' top)" 8
 
+kill "$reference_pid"
+wait "$reference_pid"
 kill -TERM "$target"
 finish
 expect "status" "$?" 0

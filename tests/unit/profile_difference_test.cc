@@ -74,6 +74,7 @@ TEST_CASE("a difference has the later time and says how long it took") {
   const pb::Profile profile = difference(server(), after);
   CHECK(profile.time_nanos() == after.time_ns);
   CHECK(profile.duration_nanos() == 1'234'567'890);
+  CHECK(contains(comments(profile), "what changed within 1.2 s"));
 }
 
 TEST_CASE("no symbol is looked up for what has not changed") {
