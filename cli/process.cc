@@ -16,6 +16,8 @@
 #include <sstream>
 #include <vector>
 
+#include "cli/thread_files.h"
+
 namespace leakwatch {
 
 namespace {
@@ -50,7 +52,7 @@ std::string without_deleted(std::string path) {
 }  // namespace
 
 std::uint64_t resident_bytes(pid_t pid) {
-  std::ifstream file(proc_path(pid, "statm"));
+  std::ifstream file(proc_path(living_thread(pid), "statm"));
   std::uint64_t total = 0, resident = 0;
   if (!(file >> total >> resident)) return 0;
   return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
@@ -111,19 +113,20 @@ std::uint32_t own_thread_number(pid_t pid, pid_t tid) {
 
 // Of stat: places of the program's code and of its stack with the arguments on it.
 std::string memory_layout(pid_t pid) {
-  const std::vector<std::string> fields = stat_fields(pid);
+  const std::vector<std::string> fields = stat_fields(living_thread(pid));
   constexpr std::size_t kStartCode = 26, kStartStack = 28, kStartArguments = 48;
   if (fields.size() <= kStartArguments) return {};
   return fields[kStartCode] + ' ' + fields[kStartStack] + ' ' + fields[kStartArguments];
 }
 
 bool is_ending(pid_t pid) {
-  const std::vector<std::string> fields = stat_fields(pid);
+  const pid_t thread = living_thread(pid);
+  const std::vector<std::string> fields = stat_fields(thread);
   constexpr std::size_t kState = 3, kFlags = 9;
   constexpr unsigned long kExiting = 0x4;  // PF_EXITING of the kernel
   if (fields.size() <= kFlags || fields[kState] == "Z" || fields[kState] == "X") return true;
   if ((std::strtoul(fields[kFlags].c_str(), nullptr, 10) & kExiting) != 0) return true;
-  std::ifstream status(proc_path(pid, "status"));
+  std::ifstream status(proc_path(thread, "status"));
   for (std::string line; std::getline(status, line);) {
     constexpr unsigned long long kKill = 1ULL << (SIGKILL - 1);
     const bool is_pending = line.starts_with("SigPnd:") || line.starts_with("ShdPnd:");

@@ -21,7 +21,7 @@ Module main_executable(pid_t pid);    // path and executable segments
 std::uint32_t own_thread_number(pid_t pid, pid_t tid);
 // What is different after it has executed a program, also the same one again; empty when it is gone.
 std::string memory_layout(pid_t pid);
-// It, or its main thread, has begun to end, or is about to for a signal that is on its way.
+// It has begun to end, or is about to for a signal that is on its way.
 bool is_ending(pid_t pid);
 bool thread_exists(pid_t pid, std::uint32_t tid);
 

@@ -43,7 +43,7 @@ ThreadSnapshot Session::thread_snapshot() {
   ThreadObservation observation = look();
   Drain::Threads ledger = agree(observation);
   const bool is_there = !observation.threads.empty();
-  StackMemory stacks(is_there ? facts_.pid : 0);
+  StackMemory stacks(is_there ? living_thread(facts_.pid) : 0);
   CensusInput input{.pid = facts_.pid,
                     .known = measured(ledger.records, stacks),
                     .creators = std::move(ledger.creators),

@@ -195,4 +195,12 @@ std::vector<pid_t> list_threads(pid_t pid) {
   return threads;
 }
 
+pid_t living_thread(pid_t pid) {
+  if (!ThreadFiles(pid, pid).has_ended()) return pid;
+  const std::vector<pid_t> threads = list_threads(pid);
+  const auto living =
+      std::find_if(threads.begin(), threads.end(), [pid](pid_t tid) { return !ThreadFiles(pid, tid).has_ended(); });
+  return living == threads.end() ? 0 : *living;
+}
+
 }  // namespace leakwatch

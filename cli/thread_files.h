@@ -72,4 +72,8 @@ class ThreadFiles {
 
 std::vector<pid_t> list_threads(pid_t pid);  // by rising id
 
+// By whose number the memory of the process can be asked for: `pid` itself, or another thread when the main thread has
+// ended before the others, as by pthread_exit. 0 when all have ended.
+pid_t living_thread(pid_t pid);
+
 }  // namespace leakwatch

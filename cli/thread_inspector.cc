@@ -5,6 +5,7 @@
 
 #include "cli/thread_inspector.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <thread>
 #include <utility>
 
+#include "cli/descriptor.h"
 #include "cli/system_call_names.h"
 #include "cli/trace_permission.h"
 #include "symbolize/process_memory.h"
@@ -84,6 +86,12 @@ std::string_view note_of(ThreadStopResult::Kind kind) {
   }
 }
 
+// A process that is ending has none either, and nobody is refused anything.
+bool are_maps_denied(pid_t pid) {
+  const Descriptor maps(open(fmt::format("/proc/{}/maps", pid).c_str(), O_RDONLY | O_CLOEXEC));
+  return !maps.is_open() && (errno == EACCES || errno == EPERM);
+}
+
 }  // namespace
 
 ThreadInspector::ThreadInspector(pid_t pid, std::string root) : pid_(pid), unwinder_(pid, std::move(root)) {}
@@ -96,7 +104,8 @@ ThreadObservation ThreadInspector::look() {
 
 void ThreadInspector::look_from_here(ThreadObservation& observation) {
   began_ = Clock::now();
-  was_refused_ = !unwinder_.refresh();
+  const pid_t living = living_thread(pid_);
+  was_refused_ = living != 0 && !unwinder_.refresh(living) && are_maps_denied(living);
   refused_thread_ = pid_;
   std::vector<std::pair<std::size_t, Outcome>> to_stop;
   for (const pid_t tid : list_threads(pid_)) {
@@ -175,7 +184,7 @@ bool ThreadInspector::copy_asleep(pid_t tid, const ThreadFiles& files, const Thr
     const std::uint64_t limit = unwinder_.mapping_limit(next);
     if (limit > next) size = std::min(size, limit - next);
     std::vector<char> bytes(size);
-    bytes.resize(read_process_memory(pid_, next, bytes.data(), size));
+    bytes.resize(read_process_memory(tid, next, bytes.data(), size));
     if (bytes.empty() && errno == EPERM) return false;
     const bool is_end = bytes.size() < sizeof(std::uint64_t);
     copy.add(next, std::move(bytes));
@@ -232,8 +241,8 @@ void ThreadInspector::note_wait(ObservedThread& thread, const ThreadFiles& files
 }
 
 // A stop breaks a wait and the kernel makes it again, perhaps under another number. To the program it is still the same
-// if the thread has not begun any other since; how often it ran says nothing on a busy machine. A wait that ended in the
-// very moment of the stop passes for the next one.
+// if the thread has not begun any other since; how often it ran says nothing on a busy machine. A wait that ended in
+// the very moment of the stop passes for the next one.
 bool ThreadInspector::is_same_wait(const Wait& wait, const ThreadFiles& files, const ThreadPlace& place,
                                    RunCount count) {
   if (wait.place == place && wait.count == count) return true;

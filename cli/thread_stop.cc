@@ -153,7 +153,7 @@ bool ThreadStopper::read_stopped(pid_t tid, ThreadStopResult& result) {
   const std::uint64_t above = limit > stack_pointer ? limit - stack_pointer : kMostStack;
   for (const std::uint64_t below : {kRedZone, std::uint64_t{0}}) {  // there may be nothing mapped below
     copied_from_ = stack_pointer - below;
-    copied_ = read_process_memory(pid_, copied_from_, buffer_.data(), std::min(above, kMostStack) + below);
+    copied_ = read_process_memory(tid, copied_from_, buffer_.data(), std::min(above, kMostStack) + below);
     if (copied_ != 0) break;
   }
   return true;

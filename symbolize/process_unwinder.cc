@@ -204,7 +204,8 @@ class ProcessUnwinder::Impl {
  public:
   Impl(pid_t pid, std::string root) : files_{pid, std::move(root)} {}
 
-  bool refresh();
+  bool refresh(pid_t thread);
+  bool refresh() { return refresh(files_.pid); }
   const std::vector<Module>& modules() const { return modules_; }
   const std::vector<MemoryMapping>& mappings() const { return mappings_; }
   UnwoundStack unwind(MachineRegisters registers, const StackCopy& stack, std::size_t max_depth);
@@ -240,7 +241,8 @@ class ProcessUnwinder::Impl {
   std::map<FileKey, std::unique_ptr<MappedElf>> mapped_files_;
 };
 
-bool ProcessUnwinder::Impl::refresh() {
+bool ProcessUnwinder::Impl::refresh(pid_t thread) {
+  files_.pid = thread;
   std::string text = read_maps_text(files_.pid);
   if (text.empty()) return false;
   if (text == maps_text_) return true;
@@ -384,6 +386,10 @@ bool ProcessUnwinder::Impl::step(MachineRegisters& registers, const Code& code, 
 
 ProcessUnwinder::ProcessUnwinder(pid_t pid, std::string root) : impl_(std::make_unique<Impl>(pid, std::move(root))) {}
 ProcessUnwinder::~ProcessUnwinder() = default;
+
+bool ProcessUnwinder::refresh(pid_t thread) {
+  return impl_->refresh(thread);
+}
 
 bool ProcessUnwinder::refresh() {
   return impl_->refresh();

@@ -72,8 +72,10 @@ class ProcessUnwinder {
   ProcessUnwinder& operator=(const ProcessUnwinder&) = delete;
 
   // Looks at the maps again. False when they cannot be read. Modules keep their places from one call to the next, also
-  // those that are not mapped any more; only when the process began another program the list begins anew.
-  bool refresh();
+  // those that are not mapped any more; only when the process began another program the list begins anew. `thread`: one
+  // that has not ended, as the memory of a process cannot be asked for by the number of one that has.
+  bool refresh(pid_t thread);
+  bool refresh();  // by its own number
 
   // 0 is the main executable. Grows, so indexes stay good.
   const std::vector<Module>& modules() const;

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <iostream>
 
+#include "cli/process.h"
 #include "cli/trace_permission.h"
 #include "symbolize/symbolizer.h"
 #include "tests/unit/catch.h"
@@ -331,6 +332,11 @@ TEST_CASE("a main thread that has ended is shown as that", "[threads]") {
   const ThreadObservation observation = inspector.look();
   CHECK(thread_with(observation, target.pid()).state == "exited");
   CHECK(thread_with(observation, target.pid()).stack.empty());
+  CHECK(observation.refusal.empty());
+  check_sleeper(observation, "in_futex", "futex wait");  // the others are read all the same
+  CHECK(resident_bytes(target.pid()) > 0);
+  CHECK_FALSE(is_ending(target.pid()));
+  CHECK_FALSE(memory_layout(target.pid()).empty());
 }
 
 TEST_CASE("a thousand threads all have their stacks", "[threads]") {
