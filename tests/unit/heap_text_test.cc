@@ -38,9 +38,9 @@ HeapSnapshot sampled_server(std::uint64_t interval, std::uint32_t seed) {
         return std::pair(std::llround(scale * static_cast<double>(count)),
                          std::llround(scale * static_cast<double>(count) * static_cast<double>(size)));
       };
-      const std::int64_t live = random() % 20;
+      const auto live = static_cast<std::int64_t>(random() % 20);
       const auto [inuse_objects, inuse_space] = scaled(live);
-      const auto [alloc_objects, alloc_space] = scaled(live + 1 + random() % 100);
+      const auto [alloc_objects, alloc_space] = scaled(live + 1 + static_cast<std::int64_t>(random() % 100));
       snapshot.samples.push_back({stack, size, {alloc_objects, alloc_space, inuse_objects, inuse_space}});
     }
   }

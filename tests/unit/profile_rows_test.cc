@@ -19,7 +19,7 @@ HeapSnapshot sites(const std::vector<std::pair<std::int64_t, std::int64_t>>& liv
   snapshot.modules = {{"/opt/app/server", "aa", kMainBase, {{kMainBase, kMainBase + 0x1000000, 0}}}};
   for (const auto& [live, allocated] : live_and_allocated) {
     const auto index = static_cast<std::uint32_t>(snapshot.stacks.size());
-    snapshot.stacks.push_back({{kMainBase + 0x10 * (index + 1), 0}});
+    snapshot.stacks.push_back({{kMainBase + std::uint64_t{0x10} * (index + 1), 0}});
     snapshot.samples.push_back({index, 8, {allocated, allocated, live, live}});
   }
   return snapshot;
