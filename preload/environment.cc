@@ -13,6 +13,7 @@
 
 #include <cstring>
 
+#include "preload/system.h"
 #include "proto/handshake.h"
 
 namespace leakwatch::preload {
@@ -104,6 +105,22 @@ void forget_environment() {
   }
 }
 
+void remember_ourselves(const char* object, const char* socket) {
+  our_socket[0] = 0;
+  if (socket == nullptr || object[0] != '/' || std::strpbrk(object, " :") != nullptr ||
+      std::strncmp(object, "/proc/", 6) == 0 || system_call(SYS_access, as_argument(object), R_OK) != 0)
+    return;
+  our_preload[sizeof kPreload] = 0;  // behind the equals sign
+  keep_ourselves(object, std::strlen(object));
+  append(our_socket, sizeof our_socket, handshake::kSocketVariable, std::strlen(handshake::kSocketVariable));
+  append(our_socket, sizeof our_socket, "=", 1);
+  append(our_socket, sizeof our_socket, socket, std::strlen(socket));
+}
+
+bool can_add_ourselves() {
+  return our_preload_length != 0 && our_socket[0] != 0;
+}
+
 std::size_t count_variables(char* const* variables) {
   std::size_t count = 0;
   while (variables[count] != nullptr) ++count;
@@ -130,7 +147,8 @@ void add_ourselves(char* const* variables, char** enlarged) {
 }
 
 const void* initial_stack() {
-  auto* const* end = static_cast<void* const*>(dlsym(RTLD_DEFAULT, "__libc_stack_end"));
+  static void* const* end;  // looked for once: the loader may be busy later on
+  if (end == nullptr) end = static_cast<void* const*>(dlsym(RTLD_DEFAULT, "__libc_stack_end"));
   return end == nullptr ? nullptr : *end;
 }
 

@@ -15,6 +15,11 @@ const char* socket_from_environment();
 // Removes our object from LD_PRELOAD, and our own variable; keeps both for add_ourselves.
 void forget_environment();
 
+// For a process that was joined while it ran, where nothing of us is in the environment: what it would have been. A
+// null `socket` forgets that. An object that a later program cannot open by this path is of no use.
+void remember_ourselves(const char* object, const char* socket);
+bool can_add_ourselves();
+
 // For a program that this process becomes: `enlarged`, with room for kRoomForOurselves more than count_variables(),
 // becomes `variables` with our object in front of what LD_PRELOAD names, and the way to leakwatch.
 inline constexpr std::size_t kRoomForOurselves = 3;  // two variables and the end

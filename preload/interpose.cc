@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "preload/bootstrap_arena.h"
+#include "preload/interpose_table.h"
 #include "preload/next.h"
 #include "preload/recorder.h"
 
@@ -16,7 +17,6 @@
 
 using leakwatch::preload::allocated;
 using leakwatch::preload::bootstrap_arena;
-using leakwatch::preload::current_session;
 using leakwatch::preload::free_is_recorded;
 using leakwatch::preload::freeing;
 using leakwatch::preload::next;
@@ -24,6 +24,7 @@ using leakwatch::preload::next_ready;
 using leakwatch::preload::PassedOn;
 using leakwatch::preload::record_realloc_failure;
 using leakwatch::preload::record_realloc_free;
+using leakwatch::preload::SessionHold;
 
 namespace {
 
@@ -179,8 +180,10 @@ LEAKWATCH_EXPORT std::size_t malloc_usable_size(void* block) {
 // after, so that those of whatever comes to the same place are not taken for its.
 LEAKWATCH_EXPORT int dlclose(void* handle) {
   if (!next_ready()) return -1;
-  if (auto* session = current_session()) session->modules.advance_epoch();
+  if (const SessionHold session; session) session->modules.advance_epoch();
   const int result = next.dlclose(handle);
-  if (auto* session = current_session()) session->modules.advance_epoch();
+  if (const SessionHold session; session) session->modules.advance_epoch();
   return result;
 }
+
+LEAKWATCH_MALLOC_HOOKS(LEAKWATCH_OWN_NAME)

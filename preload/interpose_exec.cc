@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "preload/environment.h"
+#include "preload/interpose_table.h"
 #include "preload/next.h"
 #include "preload/session.h"
 #include "preload/system.h"
@@ -17,19 +18,19 @@
 #define LEAKWATCH_EXPORT extern "C" __attribute__((visibility("default")))
 
 using leakwatch::preload::add_ourselves;
+using leakwatch::preload::can_add_ourselves;
 using leakwatch::preload::count_variables;
-using leakwatch::preload::current_session;
 using leakwatch::preload::kRoomForOurselves;
 using leakwatch::preload::next;
 using leakwatch::preload::next_ready;
+using leakwatch::preload::SessionHold;
 
 namespace {
 
 // A child of vfork shares our memory, but is not the process that is watched.
 bool is_watched_process() {
-  const auto* session = current_session();
-  return session != nullptr &&
-         session->process_id == static_cast<std::uint32_t>(leakwatch::preload::system_call(SYS_getpid));
+  const SessionHold session;
+  return session && session->process_id == static_cast<std::uint32_t>(leakwatch::preload::system_call(SYS_getpid));
 }
 
 // Calls `execute` with the environment that the next program gets. On the stack: exec must work in any state.
@@ -39,7 +40,7 @@ template <class Execute>
     errno = ENOMEM;
     return -1;
   }
-  if (!is_watched_process() || variables == nullptr) return execute(variables);
+  if (variables == nullptr || !can_add_ourselves() || !is_watched_process()) return execute(variables);
   auto** enlarged = static_cast<char**>(alloca((count_variables(variables) + kRoomForOurselves) * sizeof(char*)));
   add_ourselves(variables, enlarged);
   return execute(enlarged);
@@ -66,3 +67,5 @@ LEAKWATCH_EXPORT int execvpe(const char* file, char* const* arguments, char* con
 LEAKWATCH_EXPORT int fexecve(int descriptor, char* const* arguments, char* const* variables) {
   return with_ourselves(variables, [=](char* const* v) { return next.fexecve(descriptor, arguments, v); });
 }
+
+LEAKWATCH_EXEC_HOOKS(LEAKWATCH_OWN_NAME)

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 
+#include "preload/interpose_table.h"
 #include "preload/next.h"
 #include "preload/thread_recorder.h"
 
@@ -98,3 +99,5 @@ LEAKWATCH_EXPORT int pthread_detach(pthread_t thread) {
 LEAKWATCH_EXPORT int thrd_detach(thrd_t thread) {
   return release(thread, ThreadRelease::kDetached, [=] { return next.thrd_detach(thread); });
 }
+
+LEAKWATCH_THREAD_HOOKS(LEAKWATCH_OWN_NAME)

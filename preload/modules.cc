@@ -10,12 +10,15 @@
 
 #include <cstring>
 
-#include "preload/private_memory.h"
 #include "preload/system.h"
 
 namespace leakwatch::preload {
 
 namespace {
+
+// Looked for once: asking the loader may mean to wait for another thread that loads something.
+using FindObject = int (*)(void*, dl_find_object*);
+FindObject find_object;
 
 std::uint64_t path_hash(const char* path) {
   std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
@@ -72,14 +75,14 @@ void describe(const dl_find_object& found, shared::ModuleRecord& record) {
 
 }  // namespace
 
-void Modules::start(shared::Header* header) {
+void Modules::start(shared::Header* header, Known* known) {
   header_ = header;
-  find_object_ = reinterpret_cast<FindObject>(dlsym(RTLD_DEFAULT, "_dl_find_object"));
-  known_ = static_cast<Known*>(map_private(kMaxKnown * sizeof(Known)));
+  known_ = known;
+  if (find_object == nullptr) find_object = reinterpret_cast<FindObject>(dlsym(RTLD_DEFAULT, "_dl_find_object"));
 }
 
 bool Modules::find(std::uint64_t address, dl_find_object& found) const {
-  return find_object_ != nullptr && find_object_(reinterpret_cast<void*>(address), &found) == 0;
+  return find_object != nullptr && find_object(reinterpret_cast<void*>(address), &found) == 0;
 }
 
 // Newest first: of two modules that had the same place, the last one counts.
@@ -97,7 +100,7 @@ bool Modules::announce(const dl_find_object& found) {
   const std::uint64_t limit = reinterpret_cast<std::uintptr_t>(found.dlfo_map_end);
   const std::uint64_t identity =
       path_hash(found.dlfo_link_map->l_name) ^ reinterpret_cast<std::uintptr_t>(found.dlfo_link_map->l_ld);
-  if (known_ == nullptr || is_known(start, limit, identity)) return true;
+  if (is_known(start, limit, identity)) return true;
   // Only memory is touched under the lock. Whoever does not get it leaves the announcement to the next new stack.
   if (locked_.exchange(1, std::memory_order_acquire) != 0) return false;
   if (!is_known(start, limit, identity)) append(found, identity);

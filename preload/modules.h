@@ -16,7 +16,16 @@ namespace leakwatch::preload {
 
 class Modules {
  public:
-  void start(shared::Header* header);
+  static constexpr std::uint32_t kMaxKnown = 4096;
+  struct Known {
+    std::uint64_t start;
+    std::uint64_t limit;
+    std::uint64_t identity;  // of the link map and its path: another library in the same place differs
+  };
+  static constexpr std::size_t kTableBytes = kMaxKnown * sizeof(Known);
+
+  // `known` is kTableBytes of zeroes.
+  void start(shared::Header* header, Known* known);
 
   // What the loader knows about the code at `address`; false outside every module.
   bool find(std::uint64_t address, dl_find_object& found) const;
@@ -31,16 +40,7 @@ class Modules {
   bool is_known(std::uint64_t start, std::uint64_t limit, std::uint64_t identity) const;
   void append(const dl_find_object& found, std::uint64_t identity);
 
-  static constexpr std::uint32_t kMaxKnown = 4096;
-  struct Known {
-    std::uint64_t start;
-    std::uint64_t limit;
-    std::uint64_t identity;  // of the link map and its path: another library in the same place differs
-  };
-
-  using FindObject = int (*)(void*, dl_find_object*);
   shared::Header* header_;
-  FindObject find_object_;
   Known* known_;
   std::atomic<std::uint32_t> known_count_;
   std::atomic<std::uint32_t> locked_;

@@ -18,7 +18,7 @@ namespace leakwatch::preload {
 
 BootstrapArena bootstrap_arena;
 NextFunctions next;
-std::atomic<bool> next_is_known{false};
+std::atomic<std::uint32_t> hook_gate{kClosed};
 
 namespace {
 
@@ -44,24 +44,38 @@ void find_all() {
 #undef LEAKWATCH_FILL
 }
 
-}  // namespace
-
 bool find_next_functions() {
   const std::uint32_t self = thread_id();
   std::uint32_t nobody = 0;
   if (finder.compare_exchange_strong(nobody, self, std::memory_order_acq_rel)) {
     find_all();
-    next_is_known.store(true, std::memory_order_release);
+    hook_gate.store(kOpen, std::memory_order_release);
     return true;
   }
-  if (nobody == self) return next_is_known.load(std::memory_order_acquire);
+  if (nobody == self) return false;
   // Another thread is looking: it holds the loader's lock and never waits for us. A fork that caught it in the middle
   // is the one way never to see the end; the child then lives on the arena until it executes something.
   for (int i = 0; i < 100'000; ++i) {
-    if (next_is_known.load(std::memory_order_acquire)) return true;
+    if (hook_gate.load(std::memory_order_acquire) != kClosed) return true;
     nap();
   }
   return false;
+}
+
+}  // namespace
+
+bool pass_hook_gate() {
+  const std::uint32_t gate = hook_gate.load(std::memory_order_acquire);
+  if (gate == kClosed) return find_next_functions();
+  ThreadState& thread = thread_state;
+  // While the next function works on our behalf the count-down is put aside, and comes back as it was.
+  if (gate != kOpen && thread.session != gate && thread.bytes_until_sample <= ThreadState::kNever)
+    thread.bytes_until_sample = 0;
+  return true;
+}
+
+void open_hook_gate(std::uint32_t session) {
+  hook_gate.compare_exchange_strong(session, kOpen, std::memory_order_acq_rel);
 }
 
 }  // namespace leakwatch::preload

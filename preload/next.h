@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 #include "preload/hook_table.h"
 
@@ -21,13 +22,22 @@ struct NextFunctions {
 };
 
 extern NextFunctions next;
-extern std::atomic<bool> next_is_known;
 
-// False while the calling thread itself is looking the functions up: then only the bootstrap arena can serve it.
-bool find_next_functions();
+// What every hook looks at first. Usually open; closed until the next functions are known. Any other value is the
+// number of a session that began while the program ran: each thread then has to notice that it has not joined it yet,
+// as its count-down to a sample may be that of a thread which goes unwatched for good.
+enum HookGate : std::uint32_t { kClosed = 0, kOpen = 1, kFirstSession = 2 };
+extern std::atomic<std::uint32_t> hook_gate;
+
+// What a hook does when the gate is not open. False while the calling thread itself is looking the next functions up:
+// then only the bootstrap arena can serve it.
+bool pass_hook_gate();
 
 inline bool next_ready() {
-  return next_is_known.load(std::memory_order_acquire) || find_next_functions();
+  return hook_gate.load(std::memory_order_acquire) == kOpen || pass_hook_gate();
 }
+
+// The session with this number is over.
+void open_hook_gate(std::uint32_t session);
 
 }  // namespace leakwatch::preload

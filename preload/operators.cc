@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "preload/bootstrap_arena.h"
+#include "preload/interpose_table.h"
 #include "preload/next.h"
 #include "preload/recorder.h"
 
@@ -110,3 +111,5 @@ LEAKWATCH_DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, (void* block, Alignment al
                  (block, alignment, tag))
 LEAKWATCH_DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, (void* block, Alignment alignment, Tag tag),
                  (block, alignment, tag))
+
+LEAKWATCH_OPERATOR_HOOKS(LEAKWATCH_OWN_NAME)

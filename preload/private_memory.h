@@ -34,6 +34,11 @@ inline void* map_private(std::size_t bytes) {
   return map_private(bytes, PROT_READ | PROT_WRITE);
 }
 
+// Null and none are allowed.
+inline void unmap_private(void* begin, std::size_t bytes) {
+  if (begin != nullptr) system_call(SYS_munmap, as_argument(begin), static_cast<long>(bytes));
+}
+
 // Large areas are reserved without access and opened piece by piece, or a program that locks its memory (mlockall)
 // would get all of it.
 inline void* reserve_private(std::size_t bytes) {

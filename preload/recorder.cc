@@ -8,6 +8,7 @@
 #include "preload/clock.h"
 #include "preload/ring_writer.h"
 #include "preload/sampler.h"
+#include "preload/session_start.h"
 #include "preload/unwind.h"
 #include "preload/watched_call.h"
 
@@ -15,8 +16,7 @@ namespace leakwatch::preload {
 
 namespace {
 
-constexpr std::int64_t kNever = std::int64_t{1} << 60;  // unwatched for good
-constexpr std::int64_t kLookAgain = 0;                  // not watched yet
+constexpr std::int64_t kLookAgain = 0;  // not watched yet
 
 // Whether this allocation is a sample; sets the distance to the next one. A thread that has just joined has not counted
 // this block yet.
@@ -74,8 +74,8 @@ bool forget_sampled(Session& session, void* block, bool nested) {
 }
 
 bool note_free(void* block, shared::EventKind kind) {
-  Session* session = current_session();
-  if (session == nullptr || block == nullptr) return false;
+  const SessionHold session;
+  if (!session || block == nullptr) return false;
   const ErrnoScope errno_scope;
   ThreadState& thread = thread_state;
   if (thread.own_call != ThreadState::OwnCall::kNone) return false;
@@ -97,7 +97,7 @@ void record_nested_allocation(ThreadState& thread) {
     thread.own_call = ThreadState::OwnCall::kReached;
     return;
   }
-  if (Session* session = current_session(); session != nullptr && session->exact) lose_allocation(*session);
+  if (const SessionHold session; session && session->exact) lose_allocation(*session);
 }
 
 }  // namespace
@@ -106,7 +106,7 @@ void record_allocation(void* block, std::size_t size, const void* hook_frame) {
   const WatchedCall call(CallSite::of(hook_frame).pc);
   if (call.is_nested()) return record_nested_allocation(call.thread());
   if (!call.is_watched()) {
-    call.thread().bytes_until_sample = session_start_is_over() ? kNever : kLookAgain;
+    call.thread().bytes_until_sample = session_start_is_over() ? ThreadState::kNever : kLookAgain;
     return;
   }
   if (take_sample(call, size)) write_allocation(call.session(), call.thread(), block, size, hook_frame);
@@ -121,8 +121,8 @@ bool record_realloc_free(void* block) {
 
 // The block lives on. Its entry in the sampled set must be back before anybody frees it again.
 void record_realloc_failure(void* block) {
-  Session* session = current_session();
-  if (session == nullptr) return;
+  const SessionHold session;
+  if (!session) return;
   const ErrnoScope errno_scope;
   ThreadState& thread = thread_state;
   const bool nested = thread.busy;

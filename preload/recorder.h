@@ -37,7 +37,7 @@ inline void allocated(void* block, std::size_t size, const void* hook_frame) {
 class PassedOn {
  public:
   explicit PassedOn(const void* block = nullptr) : bytes_until_sample_(state_.bytes_until_sample) {
-    state_.bytes_until_sample = kNoSample;
+    state_.bytes_until_sample = ThreadState::kPutAside;
     state_.passed_on = block;
   }
   ~PassedOn() {
@@ -48,7 +48,6 @@ class PassedOn {
   PassedOn& operator=(const PassedOn&) = delete;
 
  private:
-  static constexpr std::int64_t kNoSample = std::int64_t{1} << 60;
   ThreadState& state_ = thread_state;
   const std::int64_t bytes_until_sample_;
 };

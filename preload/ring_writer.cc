@@ -15,16 +15,14 @@ namespace {
 constexpr std::uint64_t kNapNs = 1'000'000;
 constexpr int kSpins = 200;
 
-std::atomic<std::uint32_t> shared_ring_locked{0};
-
-bool lock_shared_ring(std::uint64_t wait_ns) {
+bool lock_shared_ring(Session& session, std::uint64_t wait_ns) {
   for (int i = 0; i < kSpins; ++i) {
-    if (shared_ring_locked.exchange(1, std::memory_order_acquire) == 0) return true;
+    if (session.shared_ring_locked.exchange(1, std::memory_order_acquire) == 0) return true;
     __builtin_ia32_pause();
   }
   const std::uint64_t give_up = monotonic_ns() + wait_ns;
   while (wait_ns != 0 && monotonic_ns() < give_up) {
-    if (shared_ring_locked.exchange(1, std::memory_order_acquire) == 0) return true;
+    if (session.shared_ring_locked.exchange(1, std::memory_order_acquire) == 0) return true;
     nap();
   }
   return false;
@@ -35,8 +33,10 @@ bool has_room(const Session& session, const shared::Ring& ring, std::uint64_t en
   return static_cast<std::int64_t>(room_until - end) >= 0;
 }
 
-// A heartbeat that stopped ends the session: nobody will ever make room.
+// A heartbeat that stopped ends the session: nobody will ever make room. Nor when it has ended already: whoever takes
+// it down waits for us.
 bool reader_is_gone(Session& session) {
+  if (session.header->ended.load(std::memory_order_relaxed) != 0) return true;
   if (session.header->reader_left.load(std::memory_order_relaxed) != 0) {
     session.end(shared::End::kReaderLeft);
     return true;
@@ -84,10 +84,10 @@ bool write(Session& session, shared::Ring& ring, std::uint64_t& room_until, cons
 }
 
 bool write_shared(Session& session, const std::uint64_t* words, std::uint32_t count, std::uint64_t wait_ns) {
-  if (!lock_shared_ring(wait_ns)) return false;
+  if (!lock_shared_ring(session, wait_ns)) return false;
   std::uint64_t room_until = 0;
   const bool written = write(session, session.rings[0], room_until, words, count, wait_ns);
-  shared_ring_locked.store(0, std::memory_order_release);
+  session.shared_ring_locked.store(0, std::memory_order_release);
   return written;
 }
 

@@ -2,9 +2,12 @@
 //
 // The session of this process: the shared memory it writes to, and what it needs privately to do so.
 //
-// The object lives on a page of its own that the kernel wipes in every child (MADV_WIPEONFORK), and the shared memory
+// The object lives on pages of its own that the kernel wipes in every child (MADV_WIPEONFORK), and the shared memory
 // is not inherited at all (MADV_DONTFORK): however a child was made, it finds "no session" and can never write into its
 // parent's rings. Nobody calls getpid for that.
+//
+// A process that is attached to and detached from has one session after the other. The memory of one is taken down when
+// no hook can be in it any more: hooks hold the session (SessionHold) for as long as they look at it.
 #pragma once
 
 #include <atomic>
@@ -18,8 +21,11 @@
 
 namespace leakwatch::preload {
 
+struct SessionPage;
+
 struct Session {
-  std::uint32_t id;  // unique within the process's life and its children's
+  std::uint32_t id;  // unique within the process's life and its children's, never one of HookGate's
+  SessionPage* page;
   shared::Clock clock;
   bool exact;
   std::uint32_t max_depth;
@@ -29,12 +35,14 @@ struct Session {
   std::uint64_t seed;
   std::atomic<std::uint64_t> joins;  // of threads
   shared::Header* header;
+  std::uint64_t shared_bytes;  // of the mapping
   shared::Ring* rings;
   std::uint64_t* words;    // of all rings
   std::uint64_t* scratch;  // private: max_depth + 1 words for each ring
+  std::atomic<std::uint32_t> shared_ring_locked;
   std::uint64_t main_stack_end;
-  std::uint64_t main_thread_pointer;
-  std::uint64_t own_code;  // where this object lies: its frames do not belong to the program
+  std::atomic<std::uint64_t> main_thread_pointer;  // 0 until the main thread has joined
+  std::uint64_t own_code;                          // where this object lies: its frames do not belong to the program
   std::uint64_t own_code_bytes;
   std::uint32_t process_id;
   std::uint64_t thread_id_offset;  // of the thread id in glibc's thread descriptor, 0 when it was not found there
@@ -44,6 +52,9 @@ struct Session {
   StackTable stacks;
   Modules modules;
   SampledSet sampled;
+  const std::uint16_t* filter;  // what free_filter is during the session
+  void* private_memory;         // of all tables above
+  std::size_t private_bytes;
 
   bool is_own_code(std::uint64_t pc) const { return pc - own_code < own_code_bytes; }
   std::uint64_t index_of(const shared::Ring& ring) const { return static_cast<std::uint64_t>(&ring - rings); }
@@ -54,26 +65,73 @@ struct Session {
   void end(shared::End reason);
 };
 
-// The session, or null: none yet, ended, or a child that has none.
+// Counts the hooks that may be looking at a session. Threads are spread over many counters, so that they do not wait
+// for each other's cache lines.
+class Presence {
+ public:
+  void enter() { counter().fetch_add(1, std::memory_order_seq_cst); }
+  void leave() { counter().fetch_sub(1, std::memory_order_release); }
+
+  // To be asked when nobody can find the session any more: true once whoever had found it has left. Counters are looked
+  // at one by one, as those who come later find nothing.
+  bool is_over() const {
+    for (const Counter& counter : counters_) {
+      if (counter.inside.load(std::memory_order_seq_cst) != 0) return false;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kCounters = 64;
+  struct alignas(64) Counter {
+    std::atomic<std::uint32_t> inside;
+  };
+  std::atomic<std::uint32_t>& counter() {
+    const auto thread = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
+    return counters_[(thread >> 8) * 0x9e3779b97f4a7c15 >> 58].inside;
+  }
+  Counter counters_[kCounters];
+};
+
+// Made once and never unmapped; a hook may look at it at any time.
 struct SessionPage {
-  std::atomic<Session*> active;
+  std::atomic<Session*> active;  // null: none yet, ended, or a child that has none
+  Presence presence;
+  SessionPage* previous;        // pages that were given up, as a hook may have stayed in them for ever
+  std::uint16_t* exact_filter;  // kFilterElements each; kept, since free reads them without holding the session
+  std::uint16_t* sampled_filter;
   Session session;
 };
-extern SessionPage* session_page;
+extern std::atomic<SessionPage*> session_page;
 
-inline Session* current_session() {
-  SessionPage* page = session_page;
-  return page == nullptr ? nullptr : page->active.load(std::memory_order_acquire);
-}
+// For its scope, the session's memory stays. Null when there is no session.
+class SessionHold {
+ public:
+  SessionHold() : SessionHold(session_page.load(std::memory_order_acquire)) {}
+  explicit SessionHold(SessionPage* page) : page_(page) {
+    if (page_ == nullptr) return;
+    page_->presence.enter();
+    session_ = page_->active.load(std::memory_order_seq_cst);
+  }
+  ~SessionHold() {
+    if (page_ != nullptr) page_->presence.leave();
+  }
+  SessionHold(const SessionHold&) = delete;
+  SessionHold& operator=(const SessionHold&) = delete;
+
+  Session* get() const { return session_; }
+  Session* operator->() const { return session_; }
+  Session& operator*() const { return *session_; }
+  explicit operator bool() const { return session_ != nullptr; }
+
+ private:
+  SessionPage* page_;
+  Session* session_ = nullptr;
+};
 
 // One element per hash of an address: not zero means "its free must be looked at". All zero without a session, all ones
 // in exact mode, and otherwise a counting filter over the sampled blocks. So the test in front of free is one load.
 extern std::atomic<const std::uint16_t*> free_filter;
-
-// Opens the session that the environment names, at most once in a process; later calls return at once. The caller is
-// marked busy. `from` is where the program called: nothing is started from inside the dynamic loader.
-void start_session_once(std::uint64_t from);
-bool session_start_is_over();
 
 // The calling thread's id, without a system call where that is possible: a sandboxed program may not expect one.
 std::uint32_t current_thread_id(const Session& session);

@@ -89,8 +89,8 @@ ThreadRoutine begin_thread(ThreadStart* start) {
 }
 
 std::uint64_t time_before_release() {
-  const Session* session = current_session();
-  return session == nullptr ? 0 : time_stamp(session->clock);
+  const SessionHold session;
+  return session ? time_stamp(session->clock) : 0;
 }
 
 void record_release(pthread_t thread, std::uint64_t began, shared::ThreadRelease how) {

@@ -121,7 +121,9 @@ class Walk {
 // stack ends where the loader found its arguments.
 StackExtent stack_around(const Session& session, std::uint64_t sp) {
   const std::uint64_t thread_pointer = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
-  const std::uint64_t end = thread_pointer == session.main_thread_pointer ? session.main_stack_end : thread_pointer;
+  const std::uint64_t end = thread_pointer == session.main_thread_pointer.load(std::memory_order_relaxed)
+                                ? session.main_stack_end
+                                : thread_pointer;
   if (end > sp && end - sp <= kLargestStack) return {sp, end};
   return {sp, (sp | (kPage - 1)) + 1};
 }

@@ -4,8 +4,10 @@
 
 #include "preload/watched_call.h"
 
+#include "preload/next.h"
 #include "preload/ring_writer.h"
 #include "preload/sampler.h"
+#include "preload/session_start.h"
 #include "preload/thread_end.h"
 #include "preload/unwind.h"
 
@@ -13,19 +15,36 @@ namespace leakwatch::preload {
 
 __thread ThreadState thread_state;
 
-WatchedCall::WatchedCall(std::uint64_t from) {
-  if (thread_.busy) return;
-  entered_ = thread_.busy = true;
-  start_session_once(from);
-  session_ = current_session();
-  if (session_ == nullptr || thread_.session == session_->id) return;
+// The session that closed the gate was there before the gate was closed: if it is not there now, it has ended (in a
+// child, without a word).
+WatchedCall::WatchedCall(std::uint64_t from)
+    : entered_(enter(from)),
+      gate_(hook_gate.load(std::memory_order_acquire)),
+      session_(entered_ ? session_page.load(std::memory_order_acquire) : nullptr) {
+  if (!entered_) return;
+  if (!session_) {
+    if (gate_ >= kFirstSession) open_hook_gate(gate_);
+    return;
+  }
+  if (thread_.session == session_->id) return;
   has_just_joined_ = true;
   join_session(*session_, thread_);
 }
 
+bool WatchedCall::enter(std::uint64_t from) {
+  if (thread_.busy) return false;
+  thread_.busy = true;
+  start_session_once(from);
+  return true;
+}
+
 void join_session(Session& session, ThreadState& thread) {
   thread.session = session.id;
+  thread.token = 0;  // of an earlier session
   thread.ring = nullptr;
+  if (current_thread_id(session) == session.process_id)
+    session.main_thread_pointer.store(reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer()),
+                                      std::memory_order_relaxed);
   claim_ring(session, thread);
   // A number of its own for each join: short threads that follow each other on one ring must not draw the same numbers.
   thread.random = session.seed + session.joins.fetch_add(1, std::memory_order_relaxed) * 0xd1342543de82ef95;

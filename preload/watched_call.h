@@ -28,14 +28,14 @@ class WatchedCall {
  public:
   // `from` is where the program called.
   explicit WatchedCall(std::uint64_t from);
-  ~WatchedCall() {
+  ~WatchedCall() {  // before the session is let go
     if (entered_) thread_.busy = false;
   }
   WatchedCall(const WatchedCall&) = delete;
   WatchedCall& operator=(const WatchedCall&) = delete;
 
   // False in a nested call, and where there is no session.
-  bool is_watched() const { return session_ != nullptr; }
+  bool is_watched() const { return static_cast<bool>(session_); }
   bool is_nested() const { return !entered_; }
   // The thread joined the session in this very call: its count-down to the next sample begins here.
   bool has_just_joined() const { return has_just_joined_; }
@@ -45,9 +45,12 @@ class WatchedCall {
  private:
   ErrnoScope errno_scope_;
   ThreadState& thread_ = thread_state;
-  Session* session_ = nullptr;
-  bool entered_ = false;
+  const bool entered_;
+  const std::uint32_t gate_;  // as it was before we looked for the session
+  const SessionHold session_;
   bool has_just_joined_ = false;
+
+  bool enter(std::uint64_t from);
 };
 
 // The thread's first event in this session: claims a ring, draws the distance to the first sample.

@@ -175,6 +175,7 @@ enum class End : std::uint32_t {
   kReaderStale = 1,  // the reader's heartbeat stopped
   kReaderSlow = 2,   // a free waited for room as long as it may
   kReaderLeft = 3,   // leakwatch said good-bye
+  kDetached = 4,     // leakwatch had the target put everything back
 };
 
 struct Header {
@@ -215,6 +216,7 @@ struct Header {
   std::atomic<std::uint32_t> ended;          // End
   std::atomic<std::uint32_t> forks;          // children made by fork: they are not watched
   std::atomic<std::uint32_t> has_libunwind;  // 1: found; 2: not found, unusual stacks end early
+  std::atomic<std::uint32_t> joined;         // 1: the program ran already: blocks older than the session are unknown
 };
 static_assert(offsetof(Header, heartbeat_ns) == 128);
 static_assert(offsetof(Header, stacks_used) == 192);

@@ -21,12 +21,14 @@ class PreloadSession {
       : rules_(preload::FrameRules::kPlaces),
         index_(preload::StackTable::kIndexBytes / sizeof(std::uint64_t)),
         sampled_(preload::SampledSet::kPlaces),
+        known_(preload::Modules::kMaxKnown),
         filter_(preload::kFilterElements) {
     shared::Header& header = region.header();
     scratch_bytes_ = header.ring_count * std::size_t{header.max_depth + 1} * sizeof(std::uint64_t);
     char* base = reinterpret_cast<char*>(&header);
     preload::Session& s = page_.session;
-    s.id = 1;
+    s.id = 2;
+    s.page = &page_;
     s.clock = static_cast<shared::Clock>(header.clock);
     s.exact = header.sample_interval == 1;
     s.max_depth = header.max_depth;
@@ -42,8 +44,9 @@ class PreloadSession {
     s.main_stack_end = stack_end == nullptr ? 0 : reinterpret_cast<std::uintptr_t>(*stack_end);
     s.main_thread_pointer = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
     s.stacks.start(&header, index_.data());
-    s.modules.start(&header);
+    s.modules.start(&header, known_.data());
     s.frame_rules.start(rules_.data(), &s.modules);
+    s.filter = filter_.data();
     s.sampled.start(sampled_.data(), filter_.data());
     page_.active = &s;
     preload::session_page = &page_;
@@ -64,6 +67,7 @@ class PreloadSession {
   std::size_t scratch_bytes_ = 0;
   std::vector<preload::FrameRules::Place> rules_;
   std::vector<std::uint64_t> index_, sampled_;
+  std::vector<preload::Modules::Known> known_;
   std::vector<std::uint16_t> filter_;
 };
 
