@@ -19,6 +19,7 @@ std::string end_sentence(const shared::Header& header) {
   const char* why = "";
   switch (static_cast<shared::End>(header.ended.load(std::memory_order_acquire))) {
     case shared::End::kRunning:
+    case shared::End::kDetached:  // as it was meant to be
       return {};
     case shared::End::kReaderStale:
       why = "leakwatch did not run for too long";

@@ -18,6 +18,7 @@
 #include "preload/complex_unwind.h"
 #include "preload/connect.h"
 #include "preload/environment.h"
+#include "preload/fork_guard.h"
 #include "preload/interpose_table.h"
 #include "preload/next.h"
 #include "preload/own_object.h"
@@ -108,6 +109,15 @@ void look_around() {
       &pass_on);
 }
 
+// Looks at the modules, unless the program is in the middle of a fork.
+template <class Look>
+Outcome with_modules(Look look) {
+  if (!fork_guard.begin_look()) return Outcome::kBusy;
+  const Outcome outcome = look();
+  fork_guard.end_look();
+  return outcome;
+}
+
 SlotPatcher::Job job() {
   return {hooks, hook_count, is_wanted};
 }
@@ -118,6 +128,15 @@ void publish(const SlotPatcher::Counts& counts) {
   state.modules_unready.store(counts.unready, std::memory_order_relaxed);
 }
 
+// Again each time: a library that brings some of them may have been loaded meanwhile.
+void find_functions() {
+  hook_count = list_own_functions(hooks);
+  find_originals(hooks, hook_count, may_be_original);
+  set_next_functions(hooks, hook_count);
+  std::uint32_t closed = kClosed;
+  hook_gate.compare_exchange_strong(closed, kOpen, std::memory_order_acq_rel);
+}
+
 // Of an object that was loaded late: the allocator is found and our hooks lead to it. Nothing leads to our hooks yet.
 Outcome find_allocator() {
   look_around();
@@ -125,11 +144,7 @@ Outcome find_allocator() {
   if (is_preloaded()) return Outcome::kDone;
   if (!surroundings.have_allocator) return Outcome::kNoAllocator;
   if (surroundings.is_executable) return Outcome::kAllocatorInExecutable;
-  if (hook_count != 0) return Outcome::kDone;  // from an earlier time
-  hook_count = list_own_functions(hooks);
-  find_originals(hooks, hook_count, may_be_original);
-  set_next_functions(hooks, hook_count);
-  hook_gate.store(kOpen, std::memory_order_release);
+  find_functions();
   return Outcome::kDone;
 }
 
@@ -140,16 +155,18 @@ Outcome patch_slots() {
   return counts.patched != 0 ? Outcome::kDone : Outcome::kNothingPatched;
 }
 
-void restore_slots() {
-  if (is_preloaded()) return;
+Outcome restore_slots() {
+  if (is_preloaded()) return Outcome::kDone;
   SlotPatcher::Counts counts = patcher.restore(job());
   counts.patched = counts.refused;
   publish(counts);
+  return Outcome::kDone;
 }
 
 Outcome begin_session(const char* socket_path) {
   if (const SessionHold session; session) return Outcome::kAlreadyWatched;
-  const Outcome found = find_allocator();
+  register_with_libc();
+  const Outcome found = with_modules(find_allocator);
   if (found != Outcome::kDone) return found;
   const bool have_libunwind = open_libunwind();
   const Connection connection = connect_to_leakwatch(socket_path);
@@ -159,7 +176,7 @@ Outcome begin_session(const char* socket_path) {
   connection.memory->has_libunwind.store(have_libunwind ? 1 : 2);
   Session* session = prepare_session(connection.memory);
   if (session == nullptr) return Outcome::kNoMemory;
-  const Outcome patched = patch_slots();
+  const Outcome patched = with_modules(patch_slots);
   if (patched != Outcome::kDone) {
     take_down_sessions();
     return patched;
@@ -180,20 +197,27 @@ Outcome wait_for_hooks() {
 
 Outcome end_session() {
   if (const SessionHold session; session) session->end(shared::End::kDetached);
-  restore_slots();
+  const Outcome restored = with_modules(restore_slots);
+  if (restored != Outcome::kDone) return restored;
   state.detaches.fetch_add(1, std::memory_order_relaxed);
   return wait_for_hooks();
 }
 
-// What both functions have around them. One of them at a time: `work` is done in phase `during`, if `may_begin` says so
-// of the phase before, and says which phase follows.
+using SignalSet = std::uint64_t;  // the kernel's
+constexpr SignalSet only(int number) {
+  return SignalSet{1} << (number - 1);
+}
+// Those that speak of the thread's own faults, and the one with which glibc has each thread follow a setuid: whoever
+// calls that waits for all of them.
+constexpr int kFollowSetuid = 33;
+constexpr SignalSet kLeftOpen =
+    only(SIGSEGV) | only(SIGBUS) | only(SIGFPE) | only(SIGILL) | only(SIGTRAP) | only(SIGSYS) | only(kFollowSetuid);
+
+// What both functions have around them.
 class Call {
  public:
   Call() : began_ns_(monotonic_ns()) {
-    sigset_t most;
-    sigfillset(&most);
-    for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS}) sigdelset(&most, number);
-    set_signal_mask(most, &mask_);
+    set_signal_mask(~kLeftOpen, &mask_);
     is_nested_ = thread_state.busy || thread_state.own_call != ThreadState::OwnCall::kNone;
     if (is_nested_) return;
     thread_state.busy = true;
@@ -219,14 +243,13 @@ class Call {
   }
 
  private:
-  // The kernel's set has 64 signals; libc's function would leave its own two out.
-  static void set_signal_mask(const sigset_t& wanted, sigset_t* before) {
-    system_call(SYS_rt_sigprocmask, SIG_SETMASK, as_argument(&wanted), as_argument(before), 8);
+  static void set_signal_mask(SignalSet wanted, SignalSet* before) {
+    system_call(SYS_rt_sigprocmask, SIG_SETMASK, as_argument(&wanted), as_argument(before), sizeof wanted);
   }
 
   const ErrnoScope errno_scope_;
   const std::uint64_t began_ns_;
-  sigset_t mask_;
+  SignalSet mask_ = 0;
   bool is_nested_;
 };
 
@@ -243,10 +266,24 @@ void leave(Phase to) {
   state.phase.store(static_cast<std::uint32_t>(to), std::memory_order_release);
 }
 
+// A child inherits the state of a process that may have been in the middle of something, on a thread that the child
+// does not have.
+void own_up() {
+  const auto self = static_cast<std::uint32_t>(system_call(SYS_getpid));
+  if (state.process.exchange(self, std::memory_order_acq_rel) == self) return;
+  state.session.store(0, std::memory_order_relaxed);
+  const Phase before = phase();
+  if (before == Phase::kAttaching || before == Phase::kDetaching)
+    leave(state.slots_patched.load() != 0 ? Phase::kAttached : Phase::kAsleep);
+}
+
 // A look at what was loaded meanwhile.
 Outcome look_again() {
   if (!enter(Phase::kAttached, Phase::kAttaching)) return Outcome::kNotAttached;
-  const Outcome outcome = patch_slots();
+  const Outcome outcome = with_modules([] {
+    if (!is_preloaded()) find_functions();
+    return patch_slots();
+  });
   leave(Phase::kAttached);
   return outcome;
 }
@@ -256,7 +293,10 @@ Outcome attach_to(const char* socket_path) {
   if (before == Phase::kAttaching || before == Phase::kDetaching || !enter(before, Phase::kAttaching))
     return Outcome::kBusy;
   const Outcome outcome = begin_session(socket_path);
-  if (outcome != Outcome::kDone) leave(outcome == Outcome::kAlreadyWatched ? before : Phase::kFailed);
+  if (outcome == Outcome::kAlreadyWatched)
+    leave(before);
+  else if (outcome != Outcome::kDone)  // slots of an earlier session stay until somebody detaches
+    leave(state.slots_patched.load() != 0 ? Phase::kAttached : Phase::kFailed);
   return outcome;
 }
 
@@ -267,7 +307,7 @@ Outcome detach() {
   if (before != Phase::kAttached) return Outcome::kNotAttached;
   if (!enter(before, Phase::kDetaching)) return Outcome::kBusy;
   const Outcome outcome = end_session();
-  leave(Phase::kDetached);
+  leave(outcome == Outcome::kBusy ? Phase::kAttached : Phase::kDetached);
   return outcome;
 }
 
@@ -284,11 +324,14 @@ LEAKWATCH_EXPORT int leakwatch_attach(const char* socket_path) {
   using namespace leakwatch::preload;
   const Call call;
   if (call.is_nested()) return call.finish(Outcome::kInsideHook);
+  own_up();
   return call.finish(socket_path != nullptr ? attach_to(socket_path) : look_again());
 }
 
 LEAKWATCH_EXPORT int leakwatch_detach() {
   using namespace leakwatch::preload;
   const Call call;
-  return call.finish(call.is_nested() ? Outcome::kInsideHook : detach());
+  if (call.is_nested()) return call.finish(Outcome::kInsideHook);
+  own_up();
+  return call.finish(detach());
 }

@@ -35,6 +35,7 @@ std::size_t list_own_functions(Hook* hooks) {
 void set_next_functions(const Hook* hooks, std::size_t count) {
   for (const Hook* hook = hooks; hook != hooks + count; ++hook) {
     const char* wanted = hook->name;
+    if (hook->original == 0) continue;
 #define LEAKWATCH_SET(name, result, parameters) \
   if (std::strcmp(wanted, #name) == 0) next.name = reinterpret_cast<result(*) parameters>(hook->original);
     LEAKWATCH_ALL_HOOKS(LEAKWATCH_SET)

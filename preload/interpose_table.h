@@ -19,7 +19,7 @@ inline constexpr std::size_t kMostHooks = 64;
 // One for each hooked name that this object has a function for, without its original. Returns their number.
 std::size_t list_own_functions(Hook* hooks);
 
-// Makes the originals the next functions.
+// Makes the originals the next functions; those without one stay as they are.
 void set_next_functions(const Hook* hooks, std::size_t count);
 
 }  // namespace leakwatch::preload

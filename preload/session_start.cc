@@ -13,6 +13,7 @@
 #include "preload/clock.h"
 #include "preload/connect.h"
 #include "preload/environment.h"
+#include "preload/fork_guard.h"
 #include "preload/next.h"
 #include "preload/own_object.h"
 #include "preload/own_state.h"
@@ -32,17 +33,16 @@ constexpr std::size_t whole_pages(std::size_t bytes) {
   return (bytes + 4095) & ~std::size_t{4095};
 }
 
-void count_fork() {
+void before_fork() {
+  fork_guard.before_fork();
+}
+void after_fork_in_parent() {
+  fork_guard.after_fork_in_parent();
   if (const SessionHold session; session) session->header->forks.fetch_add(1, std::memory_order_relaxed);
 }
 
-// Once in a process: neither can be undone.
-void register_with_libc() {
-  static bool is_done = false;
-  if (is_done) return;
-  is_done = true;
-  pthread_atfork(nullptr, count_fork, nullptr);
-  make_thread_end_key();
+void after_fork_in_child() {
+  fork_guard.after_fork_in_child();
 }
 
 // The page must be gone in children before anything is on it.
@@ -176,6 +176,15 @@ void start_session_once(std::uint64_t from) {
   if (!started.compare_exchange_strong(nobody, 1, std::memory_order_acq_rel)) return;
   if (const char* socket_path = socket_from_environment()) start_session(socket_path);
   started.store(2, std::memory_order_release);
+}
+
+// Neither can be undone.
+void register_with_libc() {
+  static bool is_done = false;
+  if (is_done) return;
+  is_done = true;
+  pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  make_thread_end_key();
 }
 
 Session* prepare_session(shared::Header* memory) {

@@ -18,6 +18,9 @@ bool session_start_is_over();
 // This object was loaded into a program that ran already: the environment is not meant for it.
 void forgo_session_start();
 
+// What a process has us do at each fork and at the end of each thread; once.
+void register_with_libc();
+
 // All that a session needs but to be found. Takes `memory` over; null when there is no memory for it. One at a time.
 Session* prepare_session(shared::Header* memory);
 

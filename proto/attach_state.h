@@ -30,12 +30,12 @@ enum class Phase : std::uint32_t {
   kAttached = 2,  // see State::session: it may have ended since
   kDetaching = 3,
   kDetached = 4,
-  kFailed = 5,  // the last attach did; State::outcome says why, and nothing was left changed
+  kFailed = 5,  // the last attach did, State::outcome says why; nothing was left changed
 };
 
 enum class Outcome : std::uint32_t {
   kDone = 0,
-  kBusy = 1,                   // another thread is attaching or detaching right now
+  kBusy = 1,                   // another thread is attaching or detaching right now, or the program forks: try again
   kInsideHook = 2,             // the calling thread is inside one of our hooks
   kAlreadyWatched = 3,         // a session runs
   kNotAttached = 4,            // nothing to look at again, or to detach
