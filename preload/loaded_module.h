@@ -34,6 +34,7 @@ class LoadedModule {
   };
   template <class Visit>
   void for_each_slot(Visit visit) const {
+    if (!is_readable_) return;
     for (const Table& table : tables_) {
       for (const char* entry = table.begin; entry != nullptr && entry + table.entry_bytes <= table.end;
            entry += table.entry_bytes) {
