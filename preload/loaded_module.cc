@@ -162,7 +162,11 @@ bool LoadedModule::read_slot(const ElfW(Rel) * entry, Slot& slot) const {
   if (symbol.st_name == 0 || place % sizeof(std::uint64_t) != 0 || !is_writable(place)) return false;
   slot.place = reinterpret_cast<std::uint64_t*>(place);
   slot.name = strings_ + symbol.st_name;
-  slot.is_lazy = kind == kJumpSlot && symbol.st_shndx == SHN_UNDEF;
+  // A slot of the PLT that was not bound yet leads back into the module, to the PLT; one that was may lead to the
+  // module's own definition.
+  const std::uint64_t value = __atomic_load_n(slot.place, __ATOMIC_RELAXED);
+  const bool is_own = symbol.st_shndx != SHN_UNDEF && value == bias_ + symbol.st_value;
+  slot.is_unbound = kind == kJumpSlot && contains(value) && !is_own;
   return true;
 }
 

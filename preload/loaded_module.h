@@ -30,7 +30,7 @@ class LoadedModule {
   struct Slot {
     std::uint64_t* place;  // aligned, in a segment that is writable or was until relocation was done
     const char* name;      // of the symbol that it holds the address of
-    bool is_lazy;          // may still lead to the loader, which looks the symbol up at the first call
+    bool is_unbound;       // leads to the loader, which will look the symbol up at the first call
   };
   template <class Visit>
   void for_each_slot(Visit visit) const {

@@ -109,10 +109,9 @@ class SlotPatcher::Visitor {
     bool is_relocated = false;
     module.for_each_slot([&](const LoadedModule::Slot& slot) {
       const std::uint64_t value = __atomic_load_n(slot.place, __ATOMIC_RELAXED);
-      const bool is_stub = slot.is_lazy && module.contains(value);
-      if (is_unready_ || (!is_stub && !values_.may_hold(value))) return;
+      if (is_unready_ || (!slot.is_unbound && !values_.may_hold(value))) return;
       const Hook* hook = hook_called(slot.name);
-      if (hook == nullptr || (value != hook->function && value != hook->original && !is_stub)) return;
+      if (hook == nullptr || (value != hook->function && value != hook->original && !slot.is_unbound)) return;
       if (!is_relocated) {  // asked once, before the first change
         is_relocated = relro.are_relocated();
         is_unready_ = !is_relocated;

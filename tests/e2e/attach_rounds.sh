@@ -3,7 +3,13 @@
 # program's blocks; what is older is counted and not guessed.
 . "$(dirname "$0")/attach_lib.sh" || exit 1
 
-listen_well --exact "$TARGETS/target-attach-rounds" "$object" 5
-expect_rounds 5
-expect_match "comments of the second session" "$(comments out/heap.0002.pb.gz)" \
-  '^2 frees of blocks that the session had not seen being allocated'
+check() { # COMMAND...
+  listen_well --exact "$@"
+  expect_rounds 5
+  expect_match "comments of the second session" "$(comments out/heap.0002.pb.gz)" \
+    '^2 frees of blocks that the session had not seen being allocated'
+}
+check "$TARGETS/target-attach-rounds" "$object" 5
+check "$TARGETS/target-attach-rounds-allocator" "$object" 5
+# The same object, there from the start and asleep: no slot has to be patched.
+check /usr/bin/env LD_PRELOAD="$object" "$TARGETS/target-attach-rounds" "$object" 5 preloaded

@@ -96,7 +96,7 @@ void fork_again_and_again() {
             "a child");
     free(inherited);
     ++children;
-    usleep(2000);
+    usleep(20'000);
   }
 }
 

@@ -123,12 +123,24 @@ TEST_CASE("REL tables are read like RELA tables", "[slots]") {
                                {DT_PLTREL, {.d_val = DT_REL}},
                                {DT_NULL, {}}};
   std::memcpy(image.dynamic, dynamic, sizeof dynamic);
+  bool leads_into_the_module = false;
   int slots = 0;
-  module_of(image, offset(image.dynamic)).for_each_slot([&slots](const LoadedModule::Slot& slot) {
-    ++slots;
-    CHECK(slot.place == &image.slots[0]);
-    CHECK(std::string(slot.name) == "malloc");
-    CHECK(slot.is_lazy);
-  });
-  CHECK(slots == 1);
+  const auto look = [&] {
+    module_of(image, offset(image.dynamic)).for_each_slot([&](const LoadedModule::Slot& slot) {
+      ++slots;
+      CHECK(slot.place == &image.slots[0]);
+      CHECK(std::string(slot.name) == "malloc");
+      CHECK(slot.is_unbound == leads_into_the_module);
+    });
+  };
+  look();
+  leads_into_the_module = true;
+  image.slots[0] = reinterpret_cast<std::uint64_t>(&image) + 48;
+  look();
+  // Bound to the module's own function.
+  leads_into_the_module = false;
+  image.symbols[1].st_shndx = 1;
+  image.symbols[1].st_value = 48;
+  look();
+  CHECK(slots == 3);
 }

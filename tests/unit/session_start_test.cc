@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sessions one after the other, and when their memory goes.
+
+#include "preload/session_start.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <optional>
+#include <set>
+
+#include "cli/shared_region.h"
+#include "preload/next.h"
+#include "tests/unit/catch.h"
+
+namespace {
+
+using namespace leakwatch;
+using namespace leakwatch::preload;
+
+// The target's own mapping, as connect.cc makes it.
+shared::Header* map_again(const SharedRegion& region) {
+  const off_t bytes = lseek(region.descriptor(), 0, SEEK_END);
+  void* memory =
+      mmap(nullptr, static_cast<std::size_t>(bytes), PROT_READ | PROT_WRITE, MAP_SHARED, region.descriptor(), 0);
+  REQUIRE(memory != MAP_FAILED);
+  return static_cast<shared::Header*>(memory);
+}
+
+bool is_mapped(const void* address) {
+  unsigned char resident = 0;
+  return mincore(reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(address) & ~std::uintptr_t{4095}), 1,
+                 &resident) == 0;
+}
+
+struct Settings {
+  SharedRegion region;
+  explicit Settings(std::uint64_t interval) : region(RegionSettings{interval, 64, 1, shared::Clock::kMonotonic}) {}
+};
+
+bool filter_is(std::uint16_t wanted) {
+  const std::uint16_t* filter = free_filter.load();
+  for (std::size_t i = 0; i < kFilterElements; ++i) {
+    if (filter[i] != wanted) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("A session that nobody is in goes when it is over", "[session]") {
+  Settings settings(1);
+  Session* session = prepare_session(map_again(settings.region));
+  REQUIRE(session != nullptr);
+  CHECK_FALSE(SessionHold());
+  activate_session(*session, true);
+  CHECK(hook_gate == session->id);
+  CHECK(filter_is(1));
+  CHECK(settings.region.header().joined == 1);
+  {
+    const SessionHold hold;
+    REQUIRE(hold.get() == session);
+  }
+  CHECK(take_down_sessions() == 0);
+  CHECK(SessionHold().get() == session);  // it was not over
+  const void* shared_memory = session->header;
+  const void* tables = session->private_memory;
+  session->end(shared::End::kDetached);
+  CHECK_FALSE(SessionHold());
+  CHECK(hook_gate == kOpen);
+  CHECK(filter_is(0));
+  CHECK(settings.region.header().ended == static_cast<std::uint32_t>(shared::End::kDetached));
+  CHECK(take_down_sessions() == 0);
+  CHECK_FALSE(is_mapped(shared_memory));
+  CHECK_FALSE(is_mapped(tables));
+}
+
+TEST_CASE("A session that a hook is in stays, and does not stand in the way of the next one", "[session]") {
+  Settings first_settings(1), second_settings(4096);
+  Session* first = prepare_session(map_again(first_settings.region));
+  REQUIRE(first != nullptr);
+  activate_session(*first, true);
+  std::optional<SessionHold> hook(std::in_place);
+  REQUIRE(hook->get() == first);
+  first->end(shared::End::kDetached);
+  CHECK(take_down_sessions() == 1);
+  first->scratch_of(first->rings[1]);
+  CHECK(is_mapped(first->header));
+
+  Session* second = prepare_session(map_again(second_settings.region));
+  REQUIRE(second != nullptr);
+  CHECK(second != first);
+  CHECK(second->id != first->id);
+  activate_session(*second, true);
+  CHECK(filter_is(0));
+  // The hook finds out now that the first one is over, and must not end the second.
+  first->end(shared::End::kReaderSlow);
+  CHECK(SessionHold().get() == second);
+  CHECK(hook_gate == second->id);
+  CHECK(free_filter == second->filter);
+  second->end(shared::End::kDetached);
+  CHECK(take_down_sessions() == 1);
+  hook.reset();
+  CHECK(take_down_sessions() == 0);
+}
+
+TEST_CASE("Many sessions use the same pages, with clean tables", "[session]") {
+  std::set<const void*> pages;
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    Settings settings(i % 2 == 0 ? 1 : 4096);
+    Session* session = prepare_session(map_again(settings.region));
+    REQUIRE(session != nullptr);
+    pages.insert(session->page);
+    activate_session(*session, true);
+    CHECK(filter_is(i % 2 == 0 ? 1 : 0));
+    if (i % 2 != 0) {
+      CHECK_FALSE(session->sampled.contains(&pages));
+      CHECK(session->sampled.insert(&pages, false));
+    }
+    session->end(shared::End::kDetached);
+    CHECK(take_down_sessions() == 0);
+  }
+  CHECK(pages.size() <= 2);  // the test before may have needed a second one
+}
+
+TEST_CASE("A child has no session, whoever was inside one", "[session]") {
+  Settings settings(1);
+  Session* session = prepare_session(map_again(settings.region));
+  REQUIRE(session != nullptr);
+  activate_session(*session, true);
+  {
+    const SessionHold hold;
+    const pid_t child = fork();
+    if (child == 0) _exit(SessionHold() || take_down_sessions() != 0 ? 1 : 0);
+    int status = 1;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+  }
+  session->end(shared::End::kDetached);
+  CHECK(take_down_sessions() == 0);
+}
