@@ -8,11 +8,13 @@
 // clock, no file, no output.
 #include "cli/report.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <ctime>
 #include <limits>
 #include <map>
 #include <string_view>
@@ -59,6 +61,11 @@ std::string count(std::uint64_t number, std::string_view noun) {
 
 std::string blocks(std::int64_t number) {
   return fmt::format("{} block{}", grouped(number), number == 1 ? "" : "s");
+}
+
+// ISO 8601, to the second.
+std::string utc_time(std::int64_t time_ns) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(time_ns / 1'000'000'000)));
 }
 
 std::string resident(const HeapSnapshot& snapshot) {
@@ -196,7 +203,13 @@ std::vector<std::string> blindness_sentences(const Blindness& blindness) {
   };
   add(blindness.lost_allocations, "allocation", " went unrecorded under pressure: live figures are too low by these.");
   add(blindness.lost_frees, "free", " went unrecorded: as many blocks may be shown as live that are not.");
-  add(blindness.unknown_frees, "free", " of blocks that the session had not seen being allocated.");
+  if (blindness.joined_ns != 0)
+    sentences.push_back(
+        fmt::format("Attached at {}, while the program ran: blocks allocated before that are not shown.",
+                    utc_time(blindness.joined_ns)));
+  add(blindness.unknown_frees, "free",
+      blindness.joined_ns != 0 ? " of blocks that are older than that, or were not seen being allocated."
+                               : " of blocks that the session had not seen being allocated.");
   add(blindness.stacks_refused, "event",
       fmt::format(" found the stack table full and stand under {}.", kStackNotRecorded));
   add(blindness.bad_records, "record", " made no sense and counted for nothing.");

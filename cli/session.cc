@@ -43,6 +43,7 @@ std::string end_sentence(const shared::Header& header) {
 
 Session::Session(std::unique_ptr<SharedRegion> region, ProcessFacts facts, std::vector<std::string> notes)
     : facts_(std::move(facts)),
+      began_ns_(real_time_ns()),
       notes_(std::move(notes)),
       region_(std::move(region)),
       began_(tick_moment(region_->settings().clock)),
@@ -116,6 +117,7 @@ Blindness Session::blindness(const Known& known) const {
   blindness.unknown_frees = known.unknown_frees;
   blindness.stacks_refused = header.stacks_refused.load(std::memory_order_relaxed);
   blindness.bad_records = known.bad_records;
+  if (header.joined.load(std::memory_order_relaxed) != 0) blindness.joined_ns = began_ns_;
   blindness.ended = end_sentence(header);
   blindness.notes = notes_;
   if (header.has_libunwind.load(std::memory_order_relaxed) == 2)

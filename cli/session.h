@@ -69,6 +69,7 @@ class Session {
   void take_back_rings();
 
   const ProcessFacts facts_;
+  const std::int64_t began_ns_;  // CLOCK_REALTIME
   const std::vector<std::string> notes_;
   std::unique_ptr<SharedRegion> region_;
   const TickMoment began_;

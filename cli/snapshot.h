@@ -69,8 +69,9 @@ struct Blindness {
   std::uint64_t unknown_frees = 0;   // of blocks older than the session or of lost allocations
   std::uint64_t stacks_refused = 0;  // events whose stack did not fit the table
   std::uint64_t bad_records = 0;     // refused because they made no sense
-  std::string ended;                 // why and when recording stopped before the program did
-  std::vector<std::string> notes;    // from before the start: allocators linked in, and the like
+  std::int64_t joined_ns = 0;      // CLOCK_REALTIME when leakwatch joined a program that ran already; 0: from its start
+  std::string ended;               // why and when recording stopped before the program did
+  std::vector<std::string> notes;  // from before the start: allocators linked in, and the like
 };
 
 struct HeapSnapshot {

@@ -7,7 +7,9 @@ check() { # COMMAND...
   listen_well --exact "$@"
   expect_rounds 5
   expect_match "comments of the second session" "$(comments out/heap.0002.pb.gz)" \
-    '^2 frees of blocks that the session had not seen being allocated'
+    '^2 frees of blocks that are older than that'
+  expect_match "comments of the first session" "$(comments out/heap.0001.pb.gz)" \
+    '^Attached at 20..-..-..T..:..:..Z, while the program ran: '
 }
 check "$TARGETS/target-attach-rounds" "$object" 5
 check "$TARGETS/target-attach-rounds-allocator" "$object" 5

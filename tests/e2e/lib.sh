@@ -67,7 +67,7 @@ expect_truth_of() {
 }
 expect_nothing_lost() {
   local lost
-  lost=$(comments "$1" | grep -E 'unrecorded|not seen being|stack table full|made no sense|Blind since')
+  lost=$(comments "$1" | grep -E 'unrecorded|session had not seen being|stack table full|made no sense|Blind since')
   expect "lost events in $1" "$lost" ""
 }
 

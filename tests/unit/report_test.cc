@@ -295,6 +295,18 @@ TEST_CASE("blindness is silent about nothing and speaks about everything else") 
   CHECK(sentences[6] == "tcmalloc is linked in.");
 }
 
+TEST_CASE("a program that was joined has blocks that nobody knows of") {
+  Blindness blindness;
+  blindness.joined_ns = 1'700'000'000'900'000'000;
+  REQUIRE(blindness_sentences(blindness).size() == 1);
+  CHECK(blindness_sentences(blindness)[0] ==
+        "Attached at 2023-11-14T22:13:20Z, while the program ran: blocks allocated before that are not shown.");
+  blindness.unknown_frees = 2;
+  REQUIRE(blindness_sentences(blindness).size() == 2);
+  CHECK(blindness_sentences(blindness)[1] ==
+        "2 frees of blocks that are older than that, or were not seen being allocated.");
+}
+
 TEST_CASE("sampling is said in words") {
   CHECK(contains(sampling_sentence(1), "every allocation"));
   CHECK(contains(sampling_sentence(524288), "512 KiB"));
