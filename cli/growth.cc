@@ -6,7 +6,6 @@
 #include "cli/growth.h"
 
 #include <algorithm>
-#include <limits>
 #include <set>
 #include <utility>
 
@@ -19,7 +18,8 @@ namespace {
 constexpr std::size_t kSitesThatGrewMost = 12;
 constexpr std::size_t kSitesThatGrowFastest = 6;  // beside those
 constexpr std::size_t kGroups = 15;
-constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
+// The largest at each look: smaller ones are none that grow, and memory stays bounded.
+constexpr std::size_t kMostKnown = 10'000;
 
 using Trend = TrendTable::Trend;
 
@@ -101,7 +101,7 @@ void Growth::add_heap(double seconds, const Moment<HeapSnapshot>& heap) {
   if (!heap.snapshot || heap.program != program_ || seconds <= heap_.last_time().value_or(-1)) return;
   TrendTable::Values bytes;
   blocks_.clear();
-  for (const GrownSite& site : grown_sites(HeapSnapshot(), *heap.snapshot, heap.symbols, kAll)) {
+  for (const GrownSite& site : grown_sites(HeapSnapshot(), *heap.snapshot, heap.symbols, kMostKnown)) {
     const TrendTable::Key key(site.function, site.location);
     bytes[key] += site.bytes;
     blocks_[key] += site.blocks;
@@ -116,7 +116,7 @@ void Growth::look_at_threads() {
   if (!threads.snapshot || threads.program != program_) return;
   TrendTable::Values numbers;
   states_.clear();
-  for (const ThreadGroup& group : grown_groups(ThreadSnapshot(), *threads.snapshot, threads.symbols, kAll)) {
+  for (const ThreadGroup& group : grown_groups(ThreadSnapshot(), *threads.snapshot, threads.symbols, kMostKnown)) {
     const TrendTable::Key key(group.place, group.creator);
     numbers[key] = group.now;
     states_[key] = group.state;
