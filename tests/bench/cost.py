@@ -4,6 +4,9 @@
 churn-N: tests/bench/churn.cc on N threads, time of an iteration (20 frames, 2,500 stacks, 2.3 events an iteration).
 threads-N: tests/bench/threads.cc with N makers, time to create and join a thread.
 redis: where it is installed, under redis-benchmark with 50 clients and a pipeline of 16, time of a request.
+
+The lines with "processor" are the program's own processor time: not what a user waits for, but hardly changed by others
+who are busy on the same machine.
 """
 
 import csv
@@ -15,12 +18,17 @@ import time
 from harness import MODES, median, print_table, quantile
 
 
+def two_times(text):
+    wall, processor = text.split()
+    return {"": float(wall), ", processor": float(processor)}
+
+
 def run_churn(threads):
-    return lambda bench, mode: float(bench.output(mode, [bench.program("churn"), threads, 1_000_000]))
+    return lambda bench, mode: two_times(bench.output(mode, [bench.program("churn"), threads, 1_000_000]))
 
 
 def run_threads(makers):
-    return lambda bench, mode: float(bench.output(mode, [bench.program("threads"), makers, 20_000]))
+    return lambda bench, mode: two_times(bench.output(mode, [bench.program("threads"), makers, 20_000]))
 
 
 def run_redis(bench, mode):
@@ -36,7 +44,7 @@ def run_redis(bench, mode):
             per_second = [float(row["rps"]) for row in csv.DictReader(lines)]
         finally:
             subprocess.run(["redis-cli", "-p", port, "shutdown", "nosave"], capture_output=True, check=False)
-    return sum(1e9 / rate for rate in per_second) / len(per_second)
+    return {"": sum(1e9 / rate for rate in per_second) / len(per_second)}
 
 
 def wait_for_redis(port, process):
@@ -58,9 +66,15 @@ def loads():
     return found
 
 
-def ratios(rounds, mode):
-    values = [measured[mode] / measured["native"] for measured in rounds]
+def ratios(rounds, kind, mode):
+    values = [measured[mode][kind] / measured["native"][kind] for measured in rounds]
     return f"{median(values):.3f} ({quantile(values, 0.25):.3f} to {quantile(values, 0.75):.3f})"
+
+
+def rows_of(name, rounds):
+    for kind in rounds[0]["native"]:
+        native = median([measured["native"][kind] for measured in rounds])
+        yield [name + kind, f"{native:.1f}", ratios(rounds, kind, "sampled"), ratios(rounds, kind, "exact")]
 
 
 def measure(bench):
@@ -71,7 +85,6 @@ def measure(bench):
         for name, run in loads().items():
             results[name].append({mode: run(bench, mode) for mode in order})
     print_table(
-        f"Time of a load, by its native time: median of {bench.rounds} rounds (middle half of them)",
+        f"Time of a load, by its native time: median of the rounds (middle half of them), {bench.rounds} in all",
         ["load", "native, ns", "sampled / native", "exact / native"],
-        [[name, f"{median([measured['native'] for measured in rounds]):.1f}", ratios(rounds, "sampled"),
-          ratios(rounds, "exact")] for name, rounds in results.items()])
+        [row for name, rounds in results.items() for row in rows_of(name, rounds)])
