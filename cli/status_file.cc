@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header.
+
+#include "cli/status_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <iterator>
+
+namespace leakwatch {
+
+namespace {
+
+StatusFile read_status(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return StatusFile({std::istreambuf_iterator<char>(file), {}});
+}
+
+}  // namespace
+
+StatusFile StatusFile::of_process(pid_t pid) {
+  return read_status(fmt::format("/proc/{}/status", pid));
+}
+
+StatusFile StatusFile::of_thread(pid_t pid, pid_t tid) {
+  return read_status(fmt::format("/proc/{}/task/{}/status", pid, tid));
+}
+
+std::optional<std::string_view> StatusFile::text(std::string_view name) const {
+  std::string_view rest = text_;
+  while (!rest.empty()) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    if (!line.starts_with(name) || !line.substr(name.size()).starts_with(':')) continue;
+    line.remove_prefix(name.size() + 1);
+    const std::size_t first = line.find_first_not_of(" \t");
+    return first == std::string_view::npos ? std::string_view() : line.substr(first);
+  }
+  return std::nullopt;
+}
+
+std::uint64_t StatusFile::number(std::string_view name, int base) const {
+  const std::string_view word = text(name).value_or("");
+  std::uint64_t value = 0;
+  std::from_chars(word.data(), word.data() + word.size(), value, base);
+  return value;
+}
+
+}  // namespace leakwatch
