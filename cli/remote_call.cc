@@ -229,7 +229,8 @@ bool RemoteCall::begin_stopped(StoppedThread& thread, const Candidate& candidate
   const auto context = thread.read();
   if (!context) return object("has ended");
   std::array<unsigned char, kCallCodeSize> code{};
-  read_process_memory(pid_, context->registers.rip - code.size(), code.data(), code.size());
+  const bool is_in_call = has_broken_call(context->registers);
+  if (is_in_call) read_process_memory(pid_, context->registers.rip - code.size(), code.data(), code.size());
   const auto resumption = find_resumption(context->registers, code);
   if (!resumption) return object("is in a system call that cannot be made again");
   const std::string_view reason = objection(thread, *context, *resumption, candidate.rank);
@@ -248,8 +249,10 @@ std::string_view RemoteCall::objection(const StoppedThread& thread, const Thread
   if (resumption.effect == RestartEffect::kProlonged && rank != Rank::kSleepsProlonged) {
     return "sleeps for a time that would begin anew";
   }
-  if (safety_.is_in_sequence(thread.restartable_sequences(), registers.rip)) return "is in a restartable sequence";
   const std::int64_t call = has_broken_call(registers) ? static_cast<std::int64_t>(registers.orig_rax) : -1;
+  if (call < 0 && safety_.is_in_sequence(thread.restartable_sequences(), registers.rip)) {
+    return "is in a restartable sequence";
+  }
   const UnwoundStack stack = unwinder_.unwind(machine_registers(registers), copy_stack(registers.rsp), kMostFrames);
   return safety_.objection(stack, call);
 }
