@@ -69,6 +69,12 @@ ModuleRole LoadedModules::role_of(const LoadedModule& module, const std::string&
   return is_allocator ? ModuleRole::kAllocator : ModuleRole::kOther;
 }
 
+std::vector<const LoadedModule*> LoadedModules::all() const {
+  std::vector<const LoadedModule*> modules;
+  for (const auto& [key, module] : modules_) modules.push_back(&module);
+  return modules;
+}
+
 const LoadedModule* LoadedModules::with_role(ModuleRole role) const {
   for (const auto& [key, module] : modules_) {
     if (module.role == role) return &module;

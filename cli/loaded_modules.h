@@ -43,6 +43,7 @@ class LoadedModules {
   bool refresh();
 
   const std::vector<MemoryMapping>& mappings() const { return mappings_; }
+  std::vector<const LoadedModule*> all() const;
   const LoadedModule* with_role(ModuleRole role) const;
   const LoadedModule* at(std::uint64_t code_address) const;
   bool program_has_allocator() const;  // exports a malloc of its own

@@ -50,4 +50,12 @@ std::uint64_t StatusFile::number(std::string_view name, int base) const {
   return value;
 }
 
+std::uint32_t StatusFile::file_identity(std::string_view name) const {
+  const std::string_view identities = text(name).value_or("");
+  const std::size_t last = identities.find_last_of(" \t") + 1;
+  std::uint32_t value = 0;
+  std::from_chars(identities.data() + last, identities.data() + identities.size(), value);
+  return value;
+}
+
 }  // namespace leakwatch

@@ -23,6 +23,8 @@ class StatusFile {
   std::optional<std::string_view> text(std::string_view name) const;
   // The first number of a line; 0 when there is none.
   std::uint64_t number(std::string_view name, int base = 10) const;
+  // The user or group by whose rights the process opens files: the last of four behind "Uid" or "Gid".
+  std::uint32_t file_identity(std::string_view name) const;
 
  private:
   std::string text_;

@@ -112,6 +112,19 @@ std::uint64_t StoppedThread::restartable_sequences() const {
   return size == static_cast<long>(sizeof configuration) ? configuration.rseq_abi_pointer : 0;
 }
 
+std::optional<std::vector<SeccompFilter>> StoppedThread::seccomp_filters() const {
+  std::vector<SeccompFilter> filters;
+  while (true) {
+    const long index = static_cast<long>(filters.size());
+    const long size = ptrace(PTRACE_SECCOMP_GET_FILTER, tid_, number(index), nullptr);
+    if (size < 0 && errno == ENOENT) return filters;  // there are no more
+    if (size < 0) return std::nullopt;
+    SeccompFilter filter(static_cast<std::size_t>(size));
+    if (ptrace(PTRACE_SECCOMP_GET_FILTER, tid_, number(index), filter.data()) != size) return std::nullopt;
+    filters.push_back(std::move(filter));
+  }
+}
+
 // The order is what keeps the thread well if we are killed in between. What is written first lies where nobody looks.
 // From the registers on the thread makes the call and comes back by itself; the mask that the call changes for it and
 // the floating-point state are restored then too, whether they were set or not.

@@ -17,8 +17,10 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <vector>
 
 #include "cli/remote_call_x86_64.h"
+#include "cli/seccomp_filter.h"
 
 namespace leakwatch {
 
@@ -61,6 +63,8 @@ class StoppedThread {
   std::optional<ThreadContext> read() const;
   // Where the thread has its restartable sequences (rseq(2)); 0 when nowhere.
   std::uint64_t restartable_sequences() const;
+  // Its filters of system calls. Nothing when the kernel does not show them, as it does to CAP_SYS_ADMIN alone.
+  std::optional<std::vector<SeccompFilter>> seccomp_filters() const;
 
   // Writes the image and lets the thread begin it. False when nothing was changed.
   bool begin(pid_t pid, const CallImage& image);

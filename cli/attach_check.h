@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A look at a process that runs, before leakwatch joins it: refuses, in words, what cannot be joined, and says what
+// else is to be known of it. The process is not changed. Only where it has filters of system calls of its own, its
+// threads are stopped for an instant each to read them.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace leakwatch {
+
+// Our object, as a process has it loaded.
+struct LoadedObject {
+  std::string path;            // as the process names it
+  std::uint64_t start = 0;     // of its ELF header
+  std::string build_id;        // lower-case hex
+  bool has_operators = false;  // the variant that also stands in front of the C++ operators
+};
+
+struct AttachFacts {
+  pid_t pid = 0;
+  std::string executable;  // as the process names it
+  std::string root;        // foreign_root, see process.h
+  uid_t user = 0;          // who opens files there, and calls us
+  gid_t group = 0;
+  bool shares_mounts = true;         // its paths mean the same to us
+  bool shares_pid_namespace = true;  // its thread ids do
+  bool own_operators = false;        // as in Preflight
+  std::optional<LoadedObject> object;
+  std::vector<std::string> warnings;  // whole sentences
+};
+
+// Throws Error: with status 127 when there is no such process, and 126 for all else, with a message that says why it
+// cannot be joined and what would permit it.
+AttachFacts inspect_process(pid_t pid);
+
+}  // namespace leakwatch

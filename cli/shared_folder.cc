@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header.
+
+#include "cli/shared_folder.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <future>
+#include <memory>
+#include <random>
+
+#include "cli/process.h"
+#include "cli/refusal.h"
+
+namespace leakwatch {
+
+namespace {
+
+constexpr mode_t kFolderMode = 0755;
+
+int open_in_root(int root, const std::string& path, int flags) {
+  open_how how{};
+  how.flags = static_cast<unsigned>(flags | O_CLOEXEC);
+  how.resolve = RESOLVE_IN_ROOT;
+  return static_cast<int>(syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
+}
+
+std::string random_name() {
+  std::random_device source;
+  return fmt::format("leakwatch-{:08x}{:08x}", source(), source());
+}
+
+std::vector<std::string> parents(pid_t pid, uid_t user) {
+  return {"/tmp", "/var/tmp", "/dev/shm", "/run", fmt::format("/run/user/{}", user), working_folder(pid), "/"};
+}
+
+void remove_contents(int folder) {
+  const int own = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const auto close_folder = [](DIR* stream) { closedir(stream); };
+  const std::unique_ptr<DIR, decltype(close_folder)> stream(own < 0 ? nullptr : fdopendir(own), close_folder);
+  if (stream == nullptr) return;
+  while (const dirent* entry = readdir(stream.get())) {  // NOLINT(concurrency-mt-unsafe): the stream is ours alone
+    unlinkat(folder, entry->d_name, 0);
+  }
+}
+
+}  // namespace
+
+// The kernel keeps these identities per thread, so a thread of its own takes them on and ends with them.
+int open_as(int root, const std::string& path, int flags, uid_t user, gid_t group) {
+  int error = 0;
+  const int descriptor = std::async(std::launch::async, [&] {
+                           syscall(SYS_setfsgid, group);
+                           syscall(SYS_setfsuid, user);
+                           const int opened = open_in_root(root, path, flags);
+                           error = errno;
+                           return opened;
+                         }).get();
+  errno = error;
+  return descriptor;
+}
+
+SharedFolder::SharedFolder(pid_t pid, uid_t user, gid_t group, Purpose purpose) : user_(user), group_(group) {
+  const Descriptor root(open(fmt::format("/proc/{}/root", pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root.is_open()) {
+    refuse(fmt::format("The files of process {} cannot be reached: {}.", pid, std::strerror(errno)));
+  }
+  for (const std::string& parent : parents(pid, user)) {
+    if (!parent.empty() && make_in(root.number(), parent, purpose)) return;
+  }
+  refuse(fmt::format(
+      "There is no folder in which leakwatch can put its files for process {} to read{}: {}. Mount a tmpfs{} "
+      "at its /tmp.",
+      pid, purpose == Purpose::kCode ? " and execute" : "", why_not_,
+      purpose == Purpose::kCode ? " without noexec" : ""));
+}
+
+SharedFolder::~SharedFolder() {
+  if (!folder_.is_open()) return;
+  remove_contents(folder_.number());
+  unlinkat(parent_.number(), name_.c_str(), AT_REMOVEDIR);
+}
+
+std::string SharedFolder::own_path() const {
+  return fmt::format("/proc/self/fd/{}", folder_.number());
+}
+
+bool SharedFolder::make_in(int root, const std::string& parent, Purpose purpose) {
+  const auto give_up = [&](const char* why) {
+    why_not_ += fmt::format("{}{} ({})", why_not_.empty() ? "" : ", ", parent, why);
+    if (folder_.is_open()) unlinkat(parent_.number(), name_.c_str(), AT_REMOVEDIR);
+    folder_.reset();
+    return false;
+  };
+  parent_ = Descriptor(open_in_root(root, parent, O_RDONLY | O_DIRECTORY));
+  if (!parent_.is_open()) return give_up(std::strerror(errno));
+  struct statvfs mount {};
+  if (fstatvfs(parent_.number(), &mount) != 0) return give_up(std::strerror(errno));
+  if (purpose == Purpose::kCode && (mount.f_flag & ST_NOEXEC) != 0) return give_up("mounted noexec");
+  name_ = random_name();
+  if (mkdirat(parent_.number(), name_.c_str(), kFolderMode) != 0) return give_up(std::strerror(errno));
+  path_ = (parent == "/" ? "" : parent) + "/" + name_;
+  folder_ = Descriptor(openat(parent_.number(), name_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  // Whatever the umask is.
+  if (!folder_.is_open() || fchmod(folder_.number(), kFolderMode) != 0) return give_up(std::strerror(errno));
+  const Descriptor theirs(open_as(root, path_, O_RDONLY | O_DIRECTORY, user_, group_));
+  return theirs.is_open() || give_up("the process may not enter it");
+}
+
+}  // namespace leakwatch

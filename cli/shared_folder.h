@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A new folder that a running process and we both see, wherever its root and its mounts are: made in a folder of the
+// process, through /proc/PID/root. Gone with everything in it at the end.
+//
+// Nothing in the other's file system can lead us out of it: paths are resolved as if its root were ours
+// (openat2(2), RESOLVE_IN_ROOT), and once made the folder is only spoken of by its descriptor.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "cli/descriptor.h"
+
+namespace leakwatch {
+
+class SharedFolder {
+ public:
+  enum class Purpose : std::uint8_t { kSocket, kCode };
+
+  // `user` and `group` are whose rights the process has, which must suffice to read there. For code the mount must
+  // permit execution too. Throws Error when no folder will do.
+  SharedFolder(pid_t pid, uid_t user, gid_t group, Purpose purpose);
+  ~SharedFolder();
+  SharedFolder(SharedFolder&&) = default;
+  SharedFolder& operator=(SharedFolder&&) = delete;
+
+  const std::string& path() const { return path_; }  // as the process names it
+  std::string own_path() const;                      // a name by which we reach it
+  int descriptor() const { return folder_.number(); }
+
+ private:
+  bool make_in(int root, const std::string& parent, Purpose purpose);
+
+  uid_t user_;
+  gid_t group_;
+  std::string path_;
+  std::string name_;
+  Descriptor parent_;
+  Descriptor folder_;
+  std::string why_not_;
+};
+
+// Opens `path` as a process with this root, user and group would; -1 with errno set when it could not.
+int open_as(int root, const std::string& path, int flags, uid_t user, gid_t group);
+
+}  // namespace leakwatch
