@@ -110,8 +110,9 @@ std::string string_at(const std::vector<char>& strings, std::uint64_t offset) {
   return {strings.data() + offset, strnlen(strings.data() + offset, strings.size() - offset)};
 }
 
+// Imports have no section, and the names of versions none that is loaded.
 bool is_exported(const Elf64_Sym& symbol, unsigned type) {
-  return symbol.st_shndx != SHN_UNDEF && ELF64_ST_BIND(symbol.st_info) != STB_LOCAL &&
+  return symbol.st_shndx != SHN_UNDEF && symbol.st_shndx != SHN_ABS && ELF64_ST_BIND(symbol.st_info) != STB_LOCAL &&
          (type == STT_FUNC || type == STT_GNU_IFUNC || type == STT_OBJECT);
 }
 

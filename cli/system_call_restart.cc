@@ -56,15 +56,15 @@ RestartEffect restart_effect(std::int64_t call, const std::array<std::uint64_t, 
     case SYS_mq_timedreceive:  // names the moment at which it ends
     case SYS_pselect6:         // these two write the time that is left to where they have it from
     case SYS_ppoll:
-      return RestartEffect::kNone;
 #if defined(__x86_64__)
     case SYS_pause:
-    case SYS_select:
+    case SYS_select:  // like them
+#endif
       return RestartEffect::kNone;
+#if defined(__x86_64__)
     case SYS_poll:
       return effect_of_milliseconds(arguments[2], RestartEffect::kNone);
     case SYS_epoll_wait:
-      return effect_of_milliseconds(arguments[3], RestartEffect::kNoneIfRepaired);
 #endif
     case SYS_epoll_pwait:
       return effect_of_milliseconds(arguments[3], RestartEffect::kNoneIfRepaired);
