@@ -230,8 +230,8 @@ std::string_view CallSafety::objection(const UnwoundStack& stack, std::int64_t c
 }
 
 // The main thread has the stack that the kernel made. Of any other thread glibc keeps the data at the top of the stack
-// that it was made with, and a guard below. On a third kind, a coroutine's or one for signals, the mapping does not tell
-// how much is left.
+// that it was made with, and a guard below. On a third kind, a coroutine's or one for signals, the mapping does not
+// tell how much is left.
 std::string_view CallSafety::objection_to_stack(pid_t tid, std::uint64_t stack_pointer, std::uint64_t thread_pointer,
                                                 std::size_t size) const {
   const MemoryMapping* mapping = find_mapping(modules_.mappings(), stack_pointer);

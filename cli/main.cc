@@ -7,6 +7,7 @@
 
 #include <exception>
 
+#include "cli/attach.h"
 #include "cli/error.h"
 #include "cli/options.h"
 #include "cli/run.h"
@@ -16,6 +17,10 @@ int main(int argc, char** argv) try {
   switch (line.action) {
     case leakwatch::CommandLine::Action::kRun:
       return leakwatch::run(line.run);
+    case leakwatch::CommandLine::Action::kAttach:
+      return leakwatch::attach_to_process(line.attach);
+    case leakwatch::CommandLine::Action::kDetach:
+      return leakwatch::detach_from_process(line.detach);
     case leakwatch::CommandLine::Action::kPrintAndLeave:
       fmt::print("{}", line.text);
       return 0;

@@ -49,14 +49,14 @@ class RunFormatter : public CLI::Formatter {
   }
 };
 
-struct RunTexts {
+struct WatchTexts {
   std::string interval = "30s";
   std::string sample_interval = "512KiB";
   bool exact = false;
   std::optional<std::string> http;
 };
 
-void add_run_options(CLI::App& run, RunOptions& options, RunTexts& texts) {
+void add_watch_options(CLI::App& run, WatchOptions& options, WatchTexts& texts) {
   run.add_option("-i,--interval", texts.interval, "Time between two profiles, such as 30s, 5m or 500ms")
       ->type_name("TIME")
       ->capture_default_str();
@@ -78,18 +78,29 @@ void add_run_options(CLI::App& run, RunOptions& options, RunTexts& texts) {
       ->allow_extra_args(false)
       ->needs(http);
   run.add_flag("-q,--quiet", options.quiet, "Print errors only");
+}
+
+constexpr const char* kWhatIsWritten =
+    "Writes DIR/heap.0001.pb.gz, threads.0001.pb.gz, threadcreate.0001.pb.gz, threads.0001.txt, then 0002, ..., every "
+    "TIME,\n"
+    "on SIGUSR1 to leakwatch, and at the end. Look at them with:\n"
+    "  go tool pprof -diff_base DIR/heap.0001.pb.gz DIR/heap.0009.pb.gz\n"
+    "With --http 6060, at any moment (http://127.0.0.1:6060/ has the links):\n"
+    "  go tool pprof http://127.0.0.1:6060/debug/pprof/heap";
+
+void add_run_options(CLI::App& run, RunOptions& options, WatchTexts& texts) {
+  add_watch_options(run, options, texts);
   run.add_option("COMMAND", options.command, "The program to watch, and its arguments")->required()->type_name("");
   run.positionals_at_end();
   run.formatter(std::make_shared<RunFormatter>());
-  run.footer(
-      "Writes DIR/heap.0001.pb.gz, threads.0001.pb.gz, threadcreate.0001.pb.gz, threads.0001.txt, then 0002, ..., "
-      "every "
-      "TIME,\n"
-      "on SIGUSR1 to leakwatch, and when the program ends. Look at them with:\n  go tool pprof -diff_base "
-      "DIR/heap.0001.pb.gz "
-      "DIR/heap.0009.pb.gz\n"
-      "With --http 6060, at any moment (http://127.0.0.1:6060/ has the links):\n"
-      "  go tool pprof http://127.0.0.1:6060/debug/pprof/heap");
+  run.footer(kWhatIsWritten);
+}
+
+void add_attach_options(CLI::App& attach, AttachOptions& options, WatchTexts& texts, std::optional<std::string>& time) {
+  add_watch_options(attach, options, texts);
+  attach.add_option("--duration", time, "Leave after this time [when told to, as by Ctrl-C]")->type_name("TIME");
+  attach.add_option("PID", options.pid, "The process to join")->required()->check(CLI::PositiveNumber)->type_name("");
+  attach.footer(kWhatIsWritten);
 }
 
 // The command begins at the first word that is no option of ours, or after "--".
@@ -108,7 +119,7 @@ std::size_t command_position(int argc, const char* const* argv) {
   return static_cast<std::size_t>(argc);
 }
 
-void finish_run_options(RunOptions& options, const RunTexts& texts) {
+void finish_watch_options(WatchOptions& options, const WatchTexts& texts) {
   options.interval = parse_duration(texts.interval);
   if (options.interval < std::chrono::milliseconds(10))
     throw Error(fmt::format("--interval must be at least 10ms.{}", kHint));
@@ -147,13 +158,18 @@ std::chrono::milliseconds parse_duration(std::string_view text) {
 
 CommandLine parse_command_line(int argc, const char* const* argv) {
   CommandLine result;
-  RunTexts texts;
+  WatchTexts texts;
+  std::optional<std::string> duration;
   CLI::App app("Heap and thread profiles of unmodified native programs, for go tool pprof.", "leakwatch");
   app.set_version_flag("--version", std::string("leakwatch ") + kVersionText);
   app.require_subcommand(1);
-  app.footer("'leakwatch run --help' lists the options of run; the manual is leakwatch(1).");
+  app.footer("'leakwatch run --help' and 'leakwatch attach --help' list their options; the manual is leakwatch(1).");
   CLI::App* run = app.add_subcommand("run", "Start a program under watch");
   add_run_options(*run, result.run, texts);
+  CLI::App* attach = app.add_subcommand("attach", "Join a process that already runs, and leave it as it was");
+  add_attach_options(*attach, result.attach, texts, duration);
+  CLI::App* detach = app.add_subcommand("detach", "Clean up in a process after a leakwatch that died");
+  detach->add_option("PID", result.detach.pid, "The process")->required()->check(CLI::PositiveNumber)->type_name("");
   const bool is_run = argc > 1 && std::string_view(argv[1]) == "run";
   const std::size_t command = is_run ? command_position(argc, argv) : static_cast<std::size_t>(argc);
   // What belongs to the command is kept away from the parser: one word stands for it.
@@ -171,9 +187,17 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& mistake) {
     throw Error(fmt::format("{}\nTry 'leakwatch {}--help'.", mistake.what(), is_run ? "run " : ""), 125);
   }
-  result.action = CommandLine::Action::kRun;
-  result.run.command.assign(argv + command, argv + argc);
-  finish_run_options(result.run, texts);
+  if (*detach) {
+    result.action = CommandLine::Action::kDetach;
+  } else if (*attach) {
+    result.action = CommandLine::Action::kAttach;
+    finish_watch_options(result.attach, texts);
+    if (duration) result.attach.duration = parse_duration(*duration);
+  } else {
+    result.action = CommandLine::Action::kRun;
+    result.run.command.assign(argv + command, argv + argc);
+    finish_watch_options(result.run, texts);
+  }
   return result;
 }
 

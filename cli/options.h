@@ -30,6 +30,15 @@ struct RunOptions : WatchOptions {
   std::vector<std::string> command;  // never empty
 };
 
+struct AttachOptions : WatchOptions {
+  int pid = 0;
+  std::optional<std::chrono::milliseconds> duration;  // empty: until somebody says so
+};
+
+struct DetachOptions {
+  int pid = 0;
+};
+
 // "64KiB", "1MiB", "512k", "4096", "1.5M": bytes, in powers of 1024. Throws Error.
 std::uint64_t parse_size(std::string_view text);
 
@@ -37,9 +46,11 @@ std::uint64_t parse_size(std::string_view text);
 std::chrono::milliseconds parse_duration(std::string_view text);
 
 struct CommandLine {
-  enum class Action { kPrintAndLeave, kRun } action = Action::kPrintAndLeave;
+  enum class Action { kPrintAndLeave, kRun, kAttach, kDetach } action = Action::kPrintAndLeave;
   std::string text;  // kPrintAndLeave: help, version
   RunOptions run;    // kRun
+  AttachOptions attach;
+  DetachOptions detach;
 };
 
 // Throws Error for what it does not understand, with a hint at the help.

@@ -5,6 +5,7 @@
 #include "cli/process.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -71,14 +72,17 @@ std::string working_folder(pid_t pid) {
   return link_target(proc_path(pid, "cwd"));
 }
 
-std::string command_line(pid_t pid) {
+std::vector<std::string> command_words(pid_t pid) {
   std::ifstream file(proc_path(pid, "cmdline"), std::ios::binary);
-  std::string line((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  while (!line.empty() && line.back() == '\0') line.pop_back();
-  for (char& c : line) {
-    if (c == '\0') c = ' ';
-  }
-  return line;
+  std::vector<std::string> words;
+  for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
+  // A program that renames itself (nginx, postgres) pads what is left of its arguments.
+  while (!words.empty() && words.back().empty()) words.pop_back();
+  return words;
+}
+
+std::string command_line(pid_t pid) {
+  return fmt::format("{}", fmt::join(command_words(pid), " "));
 }
 
 // A line of maps: start-limit permissions offset device inode path.

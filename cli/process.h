@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "symbolize/module.h"
 
@@ -15,8 +16,9 @@ namespace leakwatch {
 std::uint64_t resident_bytes(pid_t pid);  // 0 when it is gone
 std::uint64_t thread_count(pid_t pid);    // as the kernel counts them; 0 when it is gone
 std::string working_folder(pid_t pid);
-std::string command_line(pid_t pid);  // arguments joined by blanks
-Module main_executable(pid_t pid);    // path and executable segments
+std::vector<std::string> command_words(pid_t pid);  // its name and arguments, as it was started
+std::string command_line(pid_t pid);                // the same joined by blanks
+Module main_executable(pid_t pid);                  // path and executable segments
 // The number that the thread has in its own pid namespace; 0 when it is gone.
 std::uint32_t own_thread_number(pid_t pid, pid_t tid);
 // What is different after it has executed a program, also the same one again; empty when it is gone.

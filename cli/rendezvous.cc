@@ -11,9 +11,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "cli/descriptor.h"
 #include "cli/error.h"
@@ -64,9 +66,22 @@ bool send_welcome(int socket, const handshake::Welcome& welcome, int memory) {
 }  // namespace
 
 Rendezvous::Rendezvous() : folder_(make_folder()), path_(folder_ + "/socket") {
+  listen_at(path_);
+}
+
+Rendezvous::Rendezvous(SharedFolder folder)
+    : shared_folder_(std::move(folder)), path_(shared_folder_->path() + "/socket") {
+  const std::string own_path = shared_folder_->own_path() + "/socket";
+  listen_at(own_path);
+  // Who may pass the folder may connect; who calls is looked at there.
+  if (chmod(own_path.c_str(), 0666) != 0)
+    throw Error(fmt::format("cannot open {} to the process: {}", path_, std::strerror(errno)));
+}
+
+void Rendezvous::listen_at(const std::string& own_path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path_.c_str(), path_.size() + 1);
+  std::memcpy(address.sun_path, own_path.c_str(), std::min(own_path.size() + 1, sizeof address.sun_path - 1));
   listener_ = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (listener_ < 0 || bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
       listen(listener_, 128) != 0)
@@ -75,6 +90,7 @@ Rendezvous::Rendezvous() : folder_(make_folder()), path_(folder_ + "/socket") {
 
 Rendezvous::~Rendezvous() {
   if (listener_ >= 0) close(listener_);
+  if (folder_.empty()) return;
   unlink(path_.c_str());
   if (!link_.empty()) unlink(link_.c_str());
   rmdir(folder_.c_str());

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "cli/process.h"
+#include "cli/shared_folder.h"
 #include "cli/shared_region.h"
 
 namespace leakwatch {
@@ -19,11 +20,13 @@ class Rendezvous {
  public:
   // Makes folder and socket. Throws Error.
   Rendezvous();
+  // In a folder that a process of another user or with other mounts sees as well.
+  explicit Rendezvous(SharedFolder folder);
   ~Rendezvous();  // removes both
   Rendezvous(const Rendezvous&) = delete;
   Rendezvous& operator=(const Rendezvous&) = delete;
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return path_; }  // as the target names it
   // A path to `file` that LD_PRELOAD can carry, whose list is split at blanks and colons: `file` itself, or a link to
   // it beside the socket.
   std::string plain_path(const std::string& file);
@@ -39,7 +42,10 @@ class Rendezvous {
   std::optional<Guest> accept(pid_t wanted, const RegionSettings& settings);
 
  private:
-  std::string folder_;
+  void listen_at(const std::string& own_path);
+
+  std::optional<SharedFolder> shared_folder_;
+  std::string folder_;  // empty when it is the shared one
   std::string path_;
   std::string link_;
   int listener_ = -1;

@@ -26,9 +26,16 @@ std::string text_of(const Place& place) {
 
 using Groups = std::map<std::pair<std::string, std::string>, ThreadGroup>;  // by place and creator
 
+// It was always there: that it is elsewhere now is no growth.
+bool is_main(const ThreadSnapshot& snapshot, const LiveThread& thread) {
+  const StackTrace& creator = snapshot.stacks[thread.creator];
+  return creator.size() == 1 && creator[0] == CodeAddress{kMainThreadMark, CodeAddress::kMarkFrame};
+}
+
 void add_groups(Groups& groups, const ThreadSnapshot& snapshot, const SymbolLookup& symbols, bool is_last) {
   const PlaceFinder finder(snapshot.modules, symbols);
   for (const LiveThread& thread : snapshot.threads) {
+    if (is_main(snapshot, thread)) continue;
     const std::string place = thread.is_placed ? text_of(finder.find(snapshot.stacks[thread.stack])) : "";
     const std::string creator = text_of(finder.find(snapshot.stacks[thread.creator]));
     ThreadGroup& group = groups[{place, creator}];

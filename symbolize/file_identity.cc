@@ -4,7 +4,9 @@
 
 #include "symbolize/file_identity.h"
 
+#include <elfutils/libdwelf.h>
 #include <fcntl.h>
+#include <libelf.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,6 +30,21 @@ std::string build_id_text(const unsigned char* bytes, std::size_t count) {
     text += kDigits[bytes[index] >> 4U];
     text += kDigits[bytes[index] & 15U];
   }
+  return text;
+}
+
+std::string build_id_of(const std::string& path) {
+  const int fd = open_regular(path);
+  if (fd < 0) return {};
+  elf_version(EV_CURRENT);
+  Elf* elf = elf_begin(fd, ELF_C_READ_MMAP, nullptr);
+  const void* bytes = nullptr;
+  const ssize_t count = elf == nullptr ? -1 : dwelf_elf_gnu_build_id(elf, &bytes);
+  std::string text = count <= 0
+                         ? std::string()
+                         : build_id_text(static_cast<const unsigned char*>(bytes), static_cast<std::size_t>(count));
+  elf_end(elf);
+  close(fd);
   return text;
 }
 

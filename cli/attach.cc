@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header. All that can fail on our side comes before the process is touched.
+
+#include "cli/attach.h"
+
+#include <fmt/format.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <optional>
+
+#include "cli/attached_object.h"
+#include "cli/error.h"
+#include "cli/process.h"
+#include "cli/rendezvous.h"
+#include "cli/signals.h"
+#include "cli/terminal.h"
+#include "cli/watcher.h"
+
+namespace leakwatch {
+
+namespace {
+
+Descriptor open_process(pid_t pid) {
+  Descriptor pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd.is_open()) throw Error(fmt::format("cannot follow process {}: {}", pid, std::strerror(errno)), 127);
+  return pidfd;
+}
+
+// A process may have overwritten its arguments (nginx, postgres): its name is that of the executable then.
+std::vector<std::string> command_of(const AttachFacts& facts) {
+  std::vector<std::string> words = command_words(facts.pid);
+  if (words.empty()) words.emplace_back();
+  words[0] = facts.executable;
+  return words;
+}
+
+class Attachment {
+ public:
+  Attachment(const AttachOptions& options, const AttachFacts& facts)
+      : options_(options),
+        facts_(facts),
+        pidfd_(open_process(facts.pid)),
+        rendezvous_(SharedFolder(facts.pid, facts.user, facts.group, SharedFolder::Purpose::kSocket)),
+        watcher_(options, signals_, rendezvous_, {facts.pid, pidfd_.number(), command_of(facts), facts.warnings}),
+        object_(facts) {}
+
+  int go() {
+    object_.load();
+    object_.begin(rendezvous_.path());
+    watcher_.announce();
+    if (options_.duration) until_ = Watcher::Clock::now() + *options_.duration;
+    watcher_.watch({.on_signal =
+                        [this](const signalfd_siginfo& info) {
+                          if (info.ssi_signo != SIGUSR2) watcher_.leave();
+                        },
+                    .on_tend = [this] { tend(); },
+                    .on_silence = fmt::format("process {} has not called back yet", facts_.pid)});
+    leave();
+    if (!failure_.empty()) throw Error(failure_, 126);
+    watcher_.conclude();
+    return 0;
+  }
+
+ private:
+  void tend() {
+    failure_ = object_.failure();
+    if (!failure_.empty() || (until_ && Watcher::Clock::now() >= *until_)) return watcher_.leave();
+    object_.follow_modules();
+  }
+
+  // Before the last profile: while nobody takes what the process records, it must not record.
+  void leave() {
+    if (kill(facts_.pid, 0) != 0 && errno == ESRCH) return;
+    const std::string reason = failure_.empty() ? object_.end() : std::string();
+    if (!reason.empty())
+      say(
+          fmt::format("process {} could not be left as it was: {}. Its hooks do nothing from now on; try 'leakwatch "
+                      "detach {}'",
+                      facts_.pid, reason, facts_.pid));
+  }
+
+  const AttachOptions& options_;
+  const AttachFacts facts_;
+  Signals signals_;  // first of all that has threads: they inherit the mask
+  Descriptor pidfd_;
+  Rendezvous rendezvous_;
+  Watcher watcher_;
+  AttachedObject object_;
+  std::optional<Watcher::Clock::time_point> until_;
+  std::string failure_;
+};
+
+}  // namespace
+
+int attach_to_process(const AttachOptions& options) {
+  return Attachment(options, inspect_process(options.pid)).go();
+}
+
+int detach_from_process(const DetachOptions& options) {
+  const AttachFacts facts = inspect_process(options.pid);
+  if (!facts.object) throw Error(fmt::format("process {} has nothing of leakwatch's", options.pid), 126);
+  const std::string reason = AttachedObject(facts).end();
+  if (!reason.empty()) throw Error(fmt::format("process {} was not detached from: {}", options.pid, reason), 126);
+  return 0;
+}
+
+}  // namespace leakwatch

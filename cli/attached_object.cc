@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header. Nothing here waits for a thread of the process but for a bounded time, and none is stopped for longer
+// than it takes to set its registers.
+
+#include "cli/attached_object.h"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include "cli/error.h"
+#include "cli/object_delivery.h"
+#include "cli/preload_object.h"
+#include "symbolize/file_identity.h"
+#include "symbolize/process_memory.h"
+
+namespace leakwatch {
+
+namespace {
+
+using attach::Outcome;
+using State = RemoteCallResult::State;
+
+constexpr int kRefused = 126;
+constexpr std::chrono::seconds kPatience{10};
+constexpr int kAttempts = 50;
+constexpr std::chrono::milliseconds kBetweenAttempts{20};
+
+std::string_view words_for(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kDone:
+      return "";
+    case Outcome::kBusy:
+    case Outcome::kInsideHook:
+      return "it was busy attaching, detaching or forking all the time";
+    case Outcome::kAlreadyWatched:
+      return "a session runs in it already";
+    case Outcome::kNotAttached:
+      return "it is not attached";
+    case Outcome::kOtherObject:
+      return "another copy of leakwatch's object watches it";
+    case Outcome::kNoAllocator:
+      return "none of its modules defines malloc";
+    case Outcome::kAllocatorInExecutable:
+      return "its executable brings its own malloc: calls of it inside the executable cannot be seen. Start it with "
+             "'leakwatch run' instead";
+    case Outcome::kNoConnection:
+      return "it could not reach leakwatch's socket: a sandbox may forbid it";
+    case Outcome::kNoMemory:
+      return "it could not map the shared memory; an address space limit (ulimit -v) may be in the way";
+    case Outcome::kNothingPatched:
+      return "none of its modules calls the allocator in a way that can be changed";
+    case Outcome::kHooksInFlight:
+      return "a thread is still inside of a hook";
+  }
+  return "it said something unknown";
+}
+
+[[noreturn]] void refuse(pid_t pid, const std::string& why) {
+  throw Error(fmt::format("cannot attach to process {}: {}", pid, why), kRefused);
+}
+
+}  // namespace
+
+AttachedObject::AttachedObject(const AttachFacts& facts)
+    : facts_(facts), remote_(facts.pid, facts.root), modules_(facts.pid) {}
+
+void AttachedObject::load() {
+  const std::string object = preload_object(facts_.own_operators);
+  if (facts_.object) {
+    if (facts_.object->build_id != build_id_of(object))
+      refuse(facts_.pid, fmt::format("it has another version of leakwatch's object loaded ({}). Use the leakwatch that "
+                                     "it came with, or restart the program",
+                                     facts_.object->path));
+    return;
+  }
+  ObjectDelivery delivery(facts_, object);
+  const std::uint64_t open = remote_.find_function(ModuleRole::kLibc, "dlopen");
+  if (open == 0) refuse(facts_.pid, "its libc has no dlopen");
+  constexpr std::uint64_t kMode = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
+  const RemoteCallResult result = remote_.call(open, {delivery.path(), kMode}, kPatience);
+  if (result.state != State::kReturned) {
+    const bool is_under_way = result.state == State::kBegun;
+    refuse(facts_.pid, is_under_way ? "it did not load the object in time" : result.reason);
+  }
+  if (function(attach::kAttachFunction) == 0)
+    refuse(facts_.pid, fmt::format("its loader refused {}: a sandbox or a limit may be in the way", delivery.path()));
+}
+
+std::uint64_t AttachedObject::function(const char* name) {
+  return remote_.find_function(ModuleRole::kOwn, name);
+}
+
+void AttachedObject::begin(const std::string& socket) {
+  known_modules_ = module_list();
+  const RemoteCallResult result = remote_.begin(function(attach::kAttachFunction), {socket}, kPatience);
+  if (result.state != State::kBegun && result.state != State::kReturned) refuse(facts_.pid, result.reason);
+  is_beginning_ = true;
+}
+
+std::string AttachedObject::failure() {
+  if (!is_beginning_ || !remote_.has_returned()) return {};
+  is_beginning_ = false;
+  const std::optional<Outcome> result = outcome();
+  if (!result || *result == Outcome::kDone) return {};
+  return fmt::format("cannot attach to process {}: {}", facts_.pid, words_for(*result));
+}
+
+std::optional<attach::Outcome> AttachedObject::outcome() {
+  modules_.refresh();
+  const LoadedModule* own = modules_.with_role(ModuleRole::kOwn);
+  const LoadedSymbol* symbol = own == nullptr ? nullptr : own->exports.find(attach::kStateName);
+  if (symbol == nullptr) return {};
+  std::array<char, sizeof(attach::State)> bytes{};
+  if (read_process_memory(facts_.pid, symbol->address, bytes.data(), bytes.size()) != bytes.size()) return {};
+  std::uint64_t magic = 0;
+  std::uint32_t value = 0;
+  std::memcpy(&magic, bytes.data(), sizeof magic);
+  std::memcpy(&value, bytes.data() + offsetof(attach::State, outcome), sizeof value);
+  if (magic != attach::kMagic) return {};
+  return static_cast<Outcome>(value);
+}
+
+std::vector<std::string> AttachedObject::module_list() {
+  modules_.refresh();
+  std::vector<std::string> list;
+  for (const LoadedModule* module : modules_.all()) list.push_back(fmt::format("{:x} {}", module->start, module->path));
+  return list;
+}
+
+void AttachedObject::follow_modules() {
+  if (is_beginning_) return;
+  std::vector<std::string> now = module_list();
+  if (now == known_modules_) return;
+  std::string reason;
+  // What fails now is tried again with the next look: the list is only remembered when it went well.
+  if (call_and_wait(attach::kAttachFunction, {std::uint64_t{0}}, reason) == Outcome::kDone)
+    known_modules_ = std::move(now);
+}
+
+std::string AttachedObject::end() {
+  if (function(attach::kDetachFunction) == 0) return "leakwatch's object is not there";
+  std::string reason;
+  const Outcome outcome = call_and_wait(attach::kDetachFunction, {}, reason);
+  if (!reason.empty()) return reason;
+  // Hooks that are still under way finish by themselves, in memory that stays for them.
+  if (outcome == Outcome::kDone || outcome == Outcome::kHooksInFlight) return {};
+  return std::string(words_for(outcome));
+}
+
+// Again while it is busy, in all for a bounded time. `reason`: why no call came about.
+attach::Outcome AttachedObject::call_and_wait(const char* name, const std::vector<RemoteArgument>& arguments,
+                                              std::string& reason) {
+  Outcome result = Outcome::kBusy;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const RemoteCallResult call = remote_.call(function(name), arguments, kPatience);
+    if (call.state == State::kGone) return Outcome::kDone;
+    if (call.state != State::kReturned) {
+      reason = call.reason.empty() ? "the call did not return in time" : call.reason;
+      return result;
+    }
+    result = outcome().value_or(Outcome::kDone);
+    if (result != Outcome::kBusy && result != Outcome::kInsideHook && result != Outcome::kHooksInFlight) return result;
+    std::this_thread::sleep_for(kBetweenAttempts);
+  }
+  return result;
+}
+
+}  // namespace leakwatch

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Our object in a process that already runs: brought there, made to begin and to end, and asked how it went. What it
+// says of itself is described in proto/attach_state.h.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/attach_check.h"
+#include "cli/remote_call.h"
+#include "proto/attach_state.h"
+
+namespace leakwatch {
+
+class AttachedObject {
+ public:
+  explicit AttachedObject(const AttachFacts& facts);
+
+  // Has the process load the object unless it has it already. Throws Error: no thread came to a safe place, the loader
+  // refused, it has another version of ours.
+  void load();
+
+  // Sends a thread of the process into leakwatch_attach, which calls back at `socket`. Throws Error.
+  void begin(const std::string& socket);
+  // Why that has failed, as a sentence. Empty while it is under way, and when it went well.
+  std::string failure();
+
+  // Modules came or went since the last time: has the process look at them. To be called every second or so.
+  void follow_modules();
+
+  // Has the process put everything back. A sentence when it could not; else empty.
+  std::string end();
+
+ private:
+  std::uint64_t function(const char* name);
+  std::optional<attach::Outcome> outcome();
+  attach::Outcome call_and_wait(const char* name, const std::vector<RemoteArgument>& arguments, std::string& reason);
+  std::vector<std::string> module_list();
+
+  const AttachFacts facts_;
+  RemoteCall remote_;
+  LoadedModules modules_;
+  std::vector<std::string> known_modules_;
+  bool is_beginning_ = false;
+};
+
+}  // namespace leakwatch
