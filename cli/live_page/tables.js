@@ -28,8 +28,9 @@ function spark(times, values, style) {
   if (times.length < 2) return svg;
   const from = times[0], span = times[times.length - 1] - from;
   const most = Math.max(...values), least = Math.min(...values);
+  const range = Math.max(most - least, most / 10, 1);  // what hardly changes shall not look as if it did
   const x = time => ((time - from) / span * 96).toFixed(1);
-  const y = value => (most === least ? 18 : 18 - (value - least) / (most - least) * 16).toFixed(1);
+  const y = value => (18 - (value - least) / range * 16).toFixed(1);
   svg.append(svgElement('path', {d: 'M' + values.map((value, i) => `${x(times[i])} ${y(value)}`).join('L')}));
   return svg;
 }
