@@ -16,9 +16,10 @@ from watched import Watched  # noqa: E402
 # Seconds and requests a second: by day, at night, and after a release.
 PHASES = [(70, 30), (50, 2), (90, 80)]
 
-with tempfile.TemporaryDirectory() as folder, Watched(pathlib.Path(folder) / 'watched') as watched, \
+with tempfile.TemporaryDirectory() as folder, \
+        Watched(pathlib.Path(folder) / 'watched', options=['--sample-interval', '64KiB']) as watched, \
         Browser() as browser:
-    browser.resize(1080, 1040)
+    browser.resize(1080, 1095)
     browser.open(watched.url)
     for seconds, rate in PHASES:
         watched.load(seconds, rate)

@@ -16,12 +16,12 @@ HANG_GUARD = 120  # seconds
 class Watched:
     """Files go to `folder`, which must not be there. `port` 0 is any free one."""
 
-    def __init__(self, folder, service=os.environ['SERVICE'], port=0):
+    def __init__(self, folder, service=os.environ['SERVICE'], port=0, options=()):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir()
         self.loads = []
-        command = [os.environ['LEAKWATCH'], 'run', '--http', f'127.0.0.1:{port}', '-o', self.folder / 'profiles', '--',
-                   service]
+        command = [os.environ['LEAKWATCH'], 'run', '--http', f'127.0.0.1:{port}', '-o', self.folder / 'profiles',
+                   *options, '--', service]
         with open(self.folder / 'stdout', 'w') as stdout, open(self.folder / 'stderr', 'w') as stderr:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
         self.url = self._line('stderr', r'serving (http://\S+)')
