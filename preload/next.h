@@ -4,10 +4,9 @@
 // internal names: a program may bring an allocator as a library, and a block must go back where it came from.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
 
+#include "preload/hook_gate.h"
 #include "preload/hook_table.h"
 
 namespace leakwatch::preload {
@@ -23,21 +22,9 @@ struct NextFunctions {
 
 extern NextFunctions next;
 
-// What every hook looks at first. Usually open; closed until the next functions are known. Any other value is the
-// number of a session that began while the program ran: each thread then has to notice that it has not joined it yet,
-// as its count-down to a sample may be that of a thread which goes unwatched for good.
-enum HookGate : std::uint32_t { kOpen = 0, kClosed = 1, kFirstSession = 2 };
-extern std::atomic<std::uint32_t> hook_gate;
-
-// What a hook does when the gate is not open. False while the calling thread itself is looking the next functions up:
-// then only the bootstrap arena can serve it.
-bool pass_hook_gate();
-
+// False while only the bootstrap arena can serve the calling thread.
 inline bool next_ready() {
   return hook_gate.load(std::memory_order_acquire) == kOpen || pass_hook_gate();
 }
-
-// The session with this number is over.
-void open_hook_gate(std::uint32_t session);
 
 }  // namespace leakwatch::preload

@@ -6,7 +6,7 @@
 #include "preload/session.h"
 
 #include "preload/clock.h"
-#include "preload/next.h"
+#include "preload/hook_gate.h"
 #include "preload/own_state.h"
 #include "preload/system.h"
 

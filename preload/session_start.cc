@@ -14,7 +14,7 @@
 #include "preload/connect.h"
 #include "preload/environment.h"
 #include "preload/fork_guard.h"
-#include "preload/next.h"
+#include "preload/hook_gate.h"
 #include "preload/own_object.h"
 #include "preload/own_state.h"
 #include "preload/private_memory.h"

@@ -4,7 +4,7 @@
 
 #include "preload/watched_call.h"
 
-#include "preload/next.h"
+#include "preload/hook_gate.h"
 #include "preload/ring_writer.h"
 #include "preload/sampler.h"
 #include "preload/session_start.h"

@@ -13,7 +13,7 @@
 #include <set>
 
 #include "cli/shared_region.h"
-#include "preload/next.h"
+#include "preload/hook_gate.h"
 #include "tests/unit/catch.h"
 
 namespace {
@@ -32,8 +32,8 @@ shared::Header* map_again(const SharedRegion& region) {
 
 bool is_mapped(const void* address) {
   unsigned char resident = 0;
-  return mincore(reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(address) & ~std::uintptr_t{4095}), 1,
-                 &resident) == 0;
+  const char* page = static_cast<const char*>(address) - reinterpret_cast<std::uintptr_t>(address) % 4096;
+  return mincore(const_cast<char*>(page), 1, &resident) == 0;
 }
 
 struct Settings {

@@ -41,6 +41,13 @@ bool is_any(const LoadedModule&) {
   return true;
 }
 
+// The page that something in the library lies on.
+template <class Object>
+char* page_of(Object* object) {
+  auto* begin = const_cast<char*>(reinterpret_cast<const char*>(object));
+  return begin - reinterpret_cast<std::uintptr_t>(begin) % 4096;
+}
+
 template <class Pointer>
 std::uint64_t address(Pointer* pointer) {
   return reinterpret_cast<std::uint64_t>(pointer);
@@ -117,14 +124,13 @@ Image image_of_library() {
   }
   maps = std::ifstream("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
-    std::uint64_t begin = 0, end = 0;
+    void *begin = nullptr, *end = nullptr;
     char access[5] = {};
-    std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, access);
+    std::sscanf(line.c_str(), "%p-%p %4s", &begin, &end, access);
     if (path.empty() || line.find(path) == std::string::npos) continue;
     image.mappings += line.substr(0, line.find(' ', line.find(' ') + 1)) + "\n";
     if (access[0] == 'r')
-      image.words.insert(image.words.end(), reinterpret_cast<std::uint64_t*>(begin),
-                         reinterpret_cast<std::uint64_t*>(end));
+      image.words.insert(image.words.end(), static_cast<std::uint64_t*>(begin), static_cast<std::uint64_t*>(end));
   }
   REQUIRE(image.words.size() > 100);
   return image;
@@ -214,14 +220,13 @@ TEST_CASE("A library that the loader is not done with is left for later", "[slot
   const Hooks hooks;
   const Fixture fixture(kLibraries[0]);
   const Image before = image_of_library();
-  const std::uint64_t page = address(fixture.constant) & ~std::uint64_t{4095};
-  REQUIRE(mprotect(reinterpret_cast<void*>(page), 4096, PROT_READ | PROT_WRITE) == 0);
+  REQUIRE(mprotect(page_of(fixture.constant), 4096, PROT_READ | PROT_WRITE) == 0);
   SlotPatcher patcher;
   const SlotPatcher::Counts early = patcher.patch(hooks.job());
   CHECK(early.patched == 0);
   CHECK(early.unready == 1);
   CHECK(image_of_library().words == before.words);
-  REQUIRE(mprotect(reinterpret_cast<void*>(page), 4096, PROT_READ) == 0);
+  REQUIRE(mprotect(page_of(fixture.constant), 4096, PROT_READ) == 0);
   CHECK(patcher.patch(hooks.job()).patched == 6);
   patcher.restore(hooks.job());
   CHECK(image_of_library() == before);
@@ -232,13 +237,12 @@ TEST_CASE("A library that was unloaded is never written to again", "[slots]") {
   Fixture fixture(kLibraries[0]);
   SlotPatcher patcher;
   REQUIRE(patcher.patch(hooks.job()).patched == 6);
-  const std::uint64_t place = address(fixture.variable) & ~std::uint64_t{4095};
-  const std::size_t offset = (address(fixture.variable) - place) / sizeof(std::uint64_t);
+  char* const place = page_of(fixture.variable);
+  const std::size_t offset = (address(fixture.variable) - address(place)) / sizeof(std::uint64_t);
   fixture.unload();
   // Something else lies there now, and looks as if it were ours.
-  void* mapped = mmap(reinterpret_cast<void*>(place), 4096, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-  if (mapped != reinterpret_cast<void*>(place)) {
+  void* mapped = mmap(place, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  if (mapped != place) {
     WARN("the place was taken at once: only that nothing faults was tested");
     patcher.restore(hooks.job());
     return;
