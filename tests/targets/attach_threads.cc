@@ -49,6 +49,14 @@ SITE void* young_thread_block() {
 SITE void* main_block() {
   return malloc(400);
 }
+// The stack of the caller begins some pages further up.
+SITE void* far_from_main() {
+  volatile char room[20'000];
+  room[0] = 1;
+  void* block = main_block();
+  room[1] = 1;
+  return block;
+}
 
 namespace {
 
@@ -78,7 +86,7 @@ int main(int, char** argv) {
       for (int i = 0; i < 2; ++i) old.allocated(100);
       old.freed(100);
     }
-    require(main_block() != nullptr, "malloc");
+    require(far_from_main() != nullptr, "malloc");
     main_thread.allocated(400);
     workers[0].leave();
     workers[1].leave();
