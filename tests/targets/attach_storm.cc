@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <thread>
@@ -40,6 +41,19 @@ long count_descriptors() {
   closedir(folder);
   return count;
 }
+
+// How long our thread was kept by one kind of call; the median is what a quiet machine would show.
+class Times {
+ public:
+  void note(const AttachSelf& self) { us_.push_back(static_cast<long>(self.state().last_call_ns) / 1000); }
+  void tell(const char* what) {
+    std::sort(us_.begin(), us_.end());
+    say("%s: median %ld us, longest %ld us", what, us_[us_.size() / 2], us_.back());
+  }
+
+ private:
+  std::vector<long> us_;
+};
 
 std::size_t size_of(long i) {
   return 16 + static_cast<std::size_t>(i * 37 % 900);
@@ -135,18 +149,23 @@ int main(int, char** argv) {
   threads.emplace_back(load_again_and_again, argv[2]);
   threads.emplace_back(interrupt_again_and_again);
   const int rounds = std::atoi(argv[3]);
+  Times attaching, looking, detaching;
   long mappings = 0, descriptors = 0;
   for (int i = 0; i < rounds; ++i) {
     self.must_attach();
+    attaching.note(self);
     const long before = rounds_of_storm;
     while (rounds_of_storm < before + 500) usleep(100);
     while (self.look_again() != AttachSelf::Outcome::kDone) usleep(100);
+    looking.note(self);
     self.must_detach();
+    detaching.note(self);
     require(self.state().slots_refused == 0 && self.state().slots_patched == 0, "all slots restored");
     if (i == rounds / 10) mappings = count_lines("/proc/self/maps"), descriptors = count_descriptors();
   }
   stop = true;
   for (std::thread& thread : threads) thread.join();
+  attaching.tell("attach"), looking.tell("look again"), detaching.tell("detach");
   say("rounds %d storm %ld children %ld loads %ld signals %ld", rounds, rounds_of_storm.load(), children.load(),
       loads.load(), signals.load());
   // The threads that stormed have gone, and malloc's arenas grow and shrink by themselves.
