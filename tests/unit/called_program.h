@@ -25,7 +25,7 @@ namespace leakwatch {
 inline const std::string& called_program() {
   static const TemporaryFolder folder;
   static const std::string path = [] {
-    const std::string program = folder.path() / "called";
+    std::string program = folder.path() / "called";
     fixture::Arguments command{"gcc", "-O2", "-pthread", "-rdynamic", "-fomit-frame-pointer", "-o", program};
     for (const char* source : {"../called.c", "../called_registers.c"}) command.push_back(fixture::source(source));
     fixture::run(command);
@@ -45,7 +45,7 @@ class CalledProgram {
     close(fd);
     if (memory == MAP_FAILED) throw std::runtime_error("no counters");
     counters_ = static_cast<called_counters*>(memory);
-    const std::string program = called_program();
+    const std::string& program = called_program();
     pid_ = fork();
     if (pid_ == 0) {
       execl(program.c_str(), program.c_str(), file.c_str(), mode.c_str(), nullptr);

@@ -117,12 +117,12 @@ TEST_CASE("functions are entered one after the other, each aligned as a call lea
   for (const std::uint64_t next : {std::uint64_t{0x2222}, std::uint64_t{0x3333}, std::uint64_t{0x401000}}) {
     CHECK(stack % 16 == 8);
     CHECK(number_at(image, stack) == kReturn);
-    CHECK(number_at(image, stack + 48 + 16 * 8) == next);  // rip
+    CHECK(number_at(image, stack + 176) == next);  // rip
     const bool is_last = next == 0x401000;
     CHECK(number_at(image, stack + 304) == (is_last ? thread.signal_mask : signals_blocked_in_call()));
     CHECK((number_at(image, stack + 232) != 0) == is_last);  // the floating-point state
     CHECK(number_at(image, stack + 232) % 64 == 0);
-    stack = number_at(image, stack + 48 + 15 * 8);  // rsp
+    stack = number_at(image, stack + 168);  // rsp
   }
   CHECK(stack == thread.registers.rsp);
 }
