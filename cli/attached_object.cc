@@ -28,6 +28,7 @@ using State = RemoteCallResult::State;
 
 constexpr int kRefused = 126;
 constexpr std::chrono::seconds kPatience{10};
+constexpr int kBeginnings = 5;
 constexpr int kAttempts = 50;
 constexpr std::chrono::milliseconds kBetweenAttempts{20};
 
@@ -97,8 +98,15 @@ std::uint64_t AttachedObject::function(const char* name) {
 }
 
 void AttachedObject::begin(const std::string& socket) {
+  socket_ = socket;
+  beginnings_left_ = kBeginnings;
+  begin_again();
+}
+
+void AttachedObject::begin_again() {
+  --beginnings_left_;
   known_modules_ = module_list();
-  const RemoteCallResult result = remote_.begin(function(attach::kAttachFunction), {socket}, kPatience);
+  const RemoteCallResult result = remote_.begin(function(attach::kAttachFunction), {socket_}, kPatience);
   if (result.state != State::kBegun && result.state != State::kReturned) refuse(facts_.pid, result.reason);
   is_beginning_ = true;
 }
@@ -106,12 +114,16 @@ void AttachedObject::begin(const std::string& socket) {
 std::string AttachedObject::failure() {
   if (!is_beginning_ || !remote_.has_returned()) return {};
   is_beginning_ = false;
-  const std::optional<Outcome> result = outcome();
-  if (!result || *result == Outcome::kDone) return {};
-  return fmt::format("cannot attach to process {}: {}", facts_.pid, words_for(*result));
+  const Outcome outcome = report().value_or(Report{}).outcome;
+  if (outcome == Outcome::kDone) return {};
+  if ((outcome == Outcome::kBusy || outcome == Outcome::kInsideHook) && beginnings_left_ > 0) {
+    begin_again();
+    return {};
+  }
+  return fmt::format("cannot attach to process {}: {}", facts_.pid, words_for(outcome));
 }
 
-std::optional<attach::Outcome> AttachedObject::outcome() {
+std::optional<AttachedObject::Report> AttachedObject::report() {
   modules_.refresh();
   const LoadedModule* own = modules_.with_role(ModuleRole::kOwn);
   const LoadedSymbol* symbol = own == nullptr ? nullptr : own->exports.find(attach::kStateName);
@@ -119,11 +131,13 @@ std::optional<attach::Outcome> AttachedObject::outcome() {
   std::array<char, sizeof(attach::State)> bytes{};
   if (read_process_memory(facts_.pid, symbol->address, bytes.data(), bytes.size()) != bytes.size()) return {};
   std::uint64_t magic = 0;
-  std::uint32_t value = 0;
+  Report report;
   std::memcpy(&magic, bytes.data(), sizeof magic);
-  std::memcpy(&value, bytes.data() + offsetof(attach::State, outcome), sizeof value);
+  std::memcpy(&report.outcome, bytes.data() + offsetof(attach::State, outcome), sizeof report.outcome);
+  std::memcpy(&report.modules_unready, bytes.data() + offsetof(attach::State, modules_unready),
+              sizeof report.modules_unready);
   if (magic != attach::kMagic) return {};
-  return static_cast<Outcome>(value);
+  return report;
 }
 
 std::vector<std::string> AttachedObject::module_list() {
@@ -136,11 +150,11 @@ std::vector<std::string> AttachedObject::module_list() {
 void AttachedObject::follow_modules() {
   if (is_beginning_) return;
   std::vector<std::string> now = module_list();
-  if (now == known_modules_) return;
+  if (now == known_modules_ && !owes_look_) return;
   std::string reason;
-  // What fails now is tried again with the next look: the list is only remembered when it went well.
-  if (call_and_wait(attach::kAttachFunction, {std::uint64_t{0}}, reason) == Outcome::kDone)
-    known_modules_ = std::move(now);
+  owes_look_ = call_and_wait(attach::kAttachFunction, {std::uint64_t{0}}, reason) != Outcome::kDone ||
+               report().value_or(Report{}).modules_unready != 0;
+  known_modules_ = std::move(now);
 }
 
 std::string AttachedObject::end() {
@@ -164,7 +178,7 @@ attach::Outcome AttachedObject::call_and_wait(const char* name, const std::vecto
       reason = call.reason.empty() ? "the call did not return in time" : call.reason;
       return result;
     }
-    result = outcome().value_or(Outcome::kDone);
+    result = report().value_or(Report{}).outcome;
     if (result != Outcome::kBusy && result != Outcome::kInsideHook && result != Outcome::kHooksInFlight) return result;
     std::this_thread::sleep_for(kBetweenAttempts);
   }

@@ -35,8 +35,13 @@ class AttachedObject {
   std::string end();
 
  private:
+  void begin_again();
   std::uint64_t function(const char* name);
-  std::optional<attach::Outcome> outcome();
+  struct Report {
+    attach::Outcome outcome = attach::Outcome::kDone;  // of the last call
+    std::uint32_t modules_unready = 0;                 // were still being loaded
+  };
+  std::optional<Report> report();
   attach::Outcome call_and_wait(const char* name, const std::vector<RemoteArgument>& arguments, std::string& reason);
   std::vector<std::string> module_list();
 
@@ -44,7 +49,11 @@ class AttachedObject {
   RemoteCall remote_;
   LoadedModules modules_;
   std::vector<std::string> known_modules_;
+  std::string socket_;
   bool is_beginning_ = false;
+  int beginnings_left_ = 0;
+  // After the beginning too: what another thread was binding just then may have undone a slot.
+  bool owes_look_ = true;
 };
 
 }  // namespace leakwatch
