@@ -220,7 +220,9 @@ std::uint64_t CallImageBuilder::add_extended_state() {
   software.size = static_cast<std::uint32_t>(size);
   software.size_with_end = static_cast<std::uint32_t>(size + sizeof kLastMagic);
   software.features = features;
-  const std::uint64_t address = reserve(size + sizeof kLastMagic, kExtendedAlignment);
+  // When it meets a page that is not there, the kernel brings in as many bytes as the thread could ever need, and takes
+  // the frame for a broken one where those are not all mapped. Below the old stack pointer they are.
+  const std::uint64_t address = reserve(std::max(size, state.size()) + sizeof kLastMagic, kExtendedAlignment);
   write(address, state.data(), size);
   write(address + kSoftwareBytesAt, &software, sizeof software);
   write(address + size, &kLastMagic, sizeof kLastMagic);

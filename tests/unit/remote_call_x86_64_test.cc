@@ -114,6 +114,7 @@ TEST_CASE("functions are entered one after the other, each aligned as a call lea
   CHECK((image.registers.eflags & 0x400) == 0);
   CHECK(static_cast<std::int64_t>(image.registers.orig_rax) == -1);
   std::uint64_t stack = image.registers.rsp;
+  std::uint64_t extended = 0;
   for (const std::uint64_t next : {std::uint64_t{0x2222}, std::uint64_t{0x3333}, std::uint64_t{0x401000}}) {
     CHECK(stack % 16 == 8);
     CHECK(number_at(image, stack) == kReturn);
@@ -121,10 +122,13 @@ TEST_CASE("functions are entered one after the other, each aligned as a call lea
     const bool is_last = next == 0x401000;
     CHECK(number_at(image, stack + 304) == (is_last ? thread.signal_mask : signals_blocked_in_call()));
     CHECK((number_at(image, stack + 232) != 0) == is_last);  // the floating-point state
-    CHECK(number_at(image, stack + 232) % 64 == 0);
+    extended = number_at(image, stack + 232);
+    CHECK(extended % 64 == 0);
     stack = number_at(image, stack + 168);  // rsp
   }
   CHECK(stack == thread.registers.rsp);
+  // All that the kernel might bring in of it lies below the stack that is in use.
+  CHECK(extended + thread.extended.size() <= thread.registers.rsp - 128);
 }
 
 TEST_CASE("the way back from a signal handler is found by its code") {
