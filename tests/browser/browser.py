@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 
 ARGUMENTS = [
@@ -39,9 +40,12 @@ class Browser:
                 break
         self.url = f'http://127.0.0.1:{port}/session'
         options = {'binary': chromium, 'args': ARGUMENTS + [f'--user-data-dir={self.profile.name}']}
-        answer = self._call('POST', '', {'capabilities': {'alwaysMatch': {
-            'goog:chromeOptions': options, 'goog:loggingPrefs': {'browser': 'ALL'}}}})
-        self.url += '/' + answer['sessionId']
+        wanted = {'goog:chromeOptions': options, 'goog:loggingPrefs': {'browser': 'ALL'}}
+        try:
+            self.url += '/' + self._call('POST', '', {'capabilities': {'alwaysMatch': wanted}})['sessionId']
+        except Exception:
+            self._end_driver()
+            raise
 
     def __enter__(self):
         return self
@@ -53,10 +57,13 @@ class Browser:
         try:
             self._call('DELETE', '')
         finally:
-            self.driver.terminate()
-            self.driver.wait()
-            self.driver.stdout.close()
-            self.profile.cleanup()
+            self._end_driver()
+
+    def _end_driver(self):
+        self.driver.terminate()
+        self.driver.wait()
+        self.driver.stdout.close()
+        self.profile.cleanup()
 
     def _call(self, method, path, body=None):
         request = urllib.request.Request(self.url + path, method=method, headers={'Content-Type': 'application/json'},

@@ -19,7 +19,7 @@ PHASES = [(70, 30), (50, 2), (90, 80)]
 with tempfile.TemporaryDirectory() as folder, \
         Watched(pathlib.Path(folder) / 'watched', options=['--sample-interval', '64KiB']) as watched, \
         Browser() as browser:
-    browser.resize(1080, 1095)
+    browser.resize(1080, 1045)
     browser.open(watched.url)
     for seconds, rate in PHASES:
         watched.load(seconds, rate)
