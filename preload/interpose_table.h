@@ -10,9 +10,17 @@
 
 namespace leakwatch::preload {
 
+// GCC warns of an alias that lacks the attributes of its original; clang neither warns nor knows how to copy them.
+#if __has_attribute(copy)
+#define LEAKWATCH_LIKE(name) , copy(name)
+#else
+#define LEAKWATCH_LIKE(name)
+#endif
+
 // Ends the definition of each exported function in its source: gives it a second name that only this object knows.
-#define LEAKWATCH_OWN_NAME(name, result, parameters) \
-  extern "C" __attribute__((visibility("hidden"), alias(#name), copy(name))) result leakwatch_own_##name parameters;
+#define LEAKWATCH_OWN_NAME(name, result, parameters)                                  \
+  extern "C" __attribute__((visibility("hidden"), alias(#name) LEAKWATCH_LIKE(name))) \
+  result leakwatch_own_##name parameters;
 
 inline constexpr std::size_t kMostHooks = 64;
 

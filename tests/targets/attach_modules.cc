@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// attach_modules OBJECT FIRST SECOND COPY ROUNDS: while it is attached, libraries come and go, which lie at the same place;
-// what they allocate counts from the next look on; COPY (of FIRST) stays. After detaching, a library that was patched and one that never was
-// go on as if nothing had been.
+// attach_modules OBJECT FIRST SECOND COPY ROUNDS: while it is attached, libraries come and go, which lie at the same
+// place; what they allocate counts from the next look on; COPY (of FIRST) stays. After detaching, a library that was
+// patched and one that never was go on as if nothing had been.
 
 #include "tests/targets/attach_self.h"
 

@@ -130,7 +130,7 @@ TEST_CASE("a wait that a stop broke is as old as before, and one that ended is n
   ThreadInspector inspector(target.pid());
   CHECK(thread_with(inspector.look(), tid).was_stopped);
   REQUIRE(waits_for([&] { return files.sleeps() == sleeps + 2; }));  // in the stop, and in its wait again
-  syscall(SYS_tgkill, target.pid(), tid, SIGUSR1);  // whose handler ends the wait
+  syscall(SYS_tgkill, target.pid(), tid, SIGUSR1);                   // whose handler ends the wait
   REQUIRE(waits_for([&] { return target.counters().broken == 1; }));
   REQUIRE(waits_for([&] { return are_asleep(target.pid()); }));
   CHECK(thread_with(inspector.look(), tid).waiting_ns == 0);
