@@ -6,7 +6,6 @@
 
 #include <sys/syscall.h>
 
-#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <thread>
@@ -133,17 +132,16 @@ TEST_CASE("registers that the kernel has room for on demand are kept", "[remote]
 TEST_CASE("signals and stops of the whole process do not meet a call", "[remote]") {
   SKIP_WITHOUT_PTRACE();
   const CalledProgram program("signals", 1, false);
-  std::atomic<bool> is_over = false;
-  std::thread stopper([&] {
-    while (!is_over) {
+  std::jthread stopper([&](const std::stop_token& is_over) {
+    for (unsigned round = 0; !is_over.stop_requested(); ++round) {
       kill(program.pid(), SIGSTOP);
       std::this_thread::sleep_for(std::chrono::microseconds(200));
       kill(program.pid(), SIGCONT);
-      std::this_thread::sleep_for(std::chrono::milliseconds(3));
+      std::this_thread::sleep_for(std::chrono::milliseconds(1 << round % 5));
     }
   });
   call_often(program, 200);
-  is_over = true;
+  stopper.request_stop();
   stopper.join();
   const int handled = program.counters().handled;
   CHECK(waits_for([&] { return program.counters().handled > handled; }));
