@@ -7,10 +7,9 @@
 #include <elf.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 
 #include <cerrno>
-#include <cstddef>
+#include <csignal>
 #include <thread>
 #include <utility>
 
@@ -23,14 +22,10 @@ constexpr auto kSpinning = std::chrono::microseconds(50);
 constexpr auto kPause = std::chrono::microseconds(20);
 constexpr std::size_t kLargestExtended = std::size_t{64} << 10U;
 
-void* number(long value) {
-  return reinterpret_cast<void*>(value);  // NOLINT(performance-no-int-to-ptr): ptrace's way to take one
-}
-
 template <typename Set>
 bool set_registers(pid_t tid, long kind, Set set) {
   iovec source{&set, sizeof set};
-  return ptrace(PTRACE_SETREGSET, tid, number(kind), &source) == 0;
+  return ptrace(PTRACE_SETREGSET, tid, ptrace_number(kind), &source) == 0;
 }
 
 }  // namespace
@@ -51,16 +46,12 @@ StoppedThread::StoppedThread(pid_t tid, Clock::duration patience, Observer obser
   observe(CallStep::kStopped);
 }
 
-// Looks without taking: the status of a process that ends belongs to whoever started it, and may be us.
 bool StoppedThread::wait_for_stop(Clock::duration patience) {
   const auto began = last_seen_running_;
   while (true) {
-    siginfo_t info{};
-    constexpr int kLook = WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL | __WNOTHREAD;
-    if (waitid(P_PID, static_cast<id_t>(tid_), &info, kLook) != 0) return false;
-    const bool has_stopped = info.si_pid == tid_ && (info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED);
-    if (has_stopped) note_stop(info.si_status);
-    if (info.si_pid == tid_) return has_stopped;  // or it has ended
+    const TraceeLook look = look_at_tracee(tid_);
+    if (look.state == TraceeLook::State::kStopped) note_stop(look);
+    if (look.state != TraceeLook::State::kRuns) return look.state == TraceeLook::State::kStopped;
     last_seen_running_ = Clock::now();
     if (last_seen_running_ - began > patience) {
       state_ = State::kNeverStopped;
@@ -70,26 +61,21 @@ bool StoppedThread::wait_for_stop(Clock::duration patience) {
   }
 }
 
-// A stop of our making and that of a process that is stopped as a whole are told by their event; any other is about a
-// signal on its way.
-void StoppedThread::note_stop(int status) {
-  const int signal = status & 0xff;
-  if ((status >> 8) != PTRACE_EVENT_STOP) {
+void StoppedThread::note_stop(const TraceeLook& look) {
+  if (look.is_delivery) {
     state_ = State::kUnderSignal;
-    signal_ = signal;
+    signal_ = look.signal;
     return;
   }
-  state_ = signal == SIGTRAP ? State::kStopped : State::kProcessStopped;
+  state_ = look.signal == SIGTRAP ? State::kStopped : State::kProcessStopped;
 }
 
 void StoppedThread::repair_broken_call() {
-  iovec target{&registers_, sizeof registers_};
-  if (ptrace(PTRACE_GETREGSET, tid_, number(NT_PRSTATUS), &target) != 0 || target.iov_len != sizeof registers_) {
+  const std::optional<user_regs_struct> registers = read_registers_and_repair_call(tid_);
+  if (registers)
+    registers_ = *registers;
+  else
     state_ = State::kGone;
-    return;
-  }
-  if (!would_see_interruption(registers_)) return;
-  ptrace(PTRACE_POKEUSER, tid_, number(offsetof(user_regs_struct, rax)), number(kRestartWithoutHandler));
 }
 
 std::optional<ThreadContext> StoppedThread::read() const {
@@ -97,9 +83,9 @@ std::optional<ThreadContext> StoppedThread::read() const {
   context.registers = registers_;
   context.extended.resize(kLargestExtended);
   iovec target{context.extended.data(), context.extended.size()};
-  if (ptrace(PTRACE_GETREGSET, tid_, number(NT_X86_XSTATE), &target) != 0) return std::nullopt;
+  if (ptrace(PTRACE_GETREGSET, tid_, ptrace_number(NT_X86_XSTATE), &target) != 0) return std::nullopt;
   context.extended.resize(target.iov_len);
-  if (ptrace(PTRACE_GETSIGMASK, tid_, number(sizeof context.signal_mask), &context.signal_mask) != 0) {
+  if (ptrace(PTRACE_GETSIGMASK, tid_, ptrace_number(sizeof context.signal_mask), &context.signal_mask) != 0) {
     return std::nullopt;
   }
   observe(CallStep::kRead);
@@ -108,7 +94,7 @@ std::optional<ThreadContext> StoppedThread::read() const {
 
 std::uint64_t StoppedThread::restartable_sequences() const {
   __ptrace_rseq_configuration configuration{};
-  const long size = ptrace(PTRACE_GET_RSEQ_CONFIGURATION, tid_, number(sizeof configuration), &configuration);
+  const long size = ptrace(PTRACE_GET_RSEQ_CONFIGURATION, tid_, ptrace_number(sizeof configuration), &configuration);
   return size == static_cast<long>(sizeof configuration) ? configuration.rseq_abi_pointer : 0;
 }
 
@@ -116,11 +102,11 @@ std::optional<std::vector<SeccompFilter>> StoppedThread::seccomp_filters() const
   std::vector<SeccompFilter> filters;
   while (true) {
     const long index = static_cast<long>(filters.size());
-    const long size = ptrace(PTRACE_SECCOMP_GET_FILTER, tid_, number(index), nullptr);
+    const long size = ptrace(PTRACE_SECCOMP_GET_FILTER, tid_, ptrace_number(index), nullptr);
     if (size < 0 && errno == ENOENT) return filters;  // there are no more
     if (size < 0) return std::nullopt;
     SeccompFilter filter(static_cast<std::size_t>(size));
-    if (ptrace(PTRACE_SECCOMP_GET_FILTER, tid_, number(index), filter.data()) != size) return std::nullopt;
+    if (ptrace(PTRACE_SECCOMP_GET_FILTER, tid_, ptrace_number(index), filter.data()) != size) return std::nullopt;
     filters.push_back(std::move(filter));
   }
 }
@@ -130,13 +116,13 @@ std::optional<std::vector<SeccompFilter>> StoppedThread::seccomp_filters() const
 // the floating-point state are restored then too, whether they were set or not.
 bool StoppedThread::begin(pid_t pid, const CallImage& image) {
   const iovec local{const_cast<char*>(image.bytes.data()), image.bytes.size()};
-  const iovec remote{number(static_cast<long>(image.address)), image.bytes.size()};
+  const iovec remote{ptrace_number(static_cast<long>(image.address)), image.bytes.size()};
   if (process_vm_writev(pid, &local, 1, &remote, 1, 0) != static_cast<ssize_t>(image.bytes.size())) return false;
   observe(CallStep::kMemoryWritten);
   if (!set_registers(tid_, NT_PRSTATUS, image.registers)) return false;
   observe(CallStep::kRegistersSet);
   std::uint64_t mask = image.signal_mask;
-  ptrace(PTRACE_SETSIGMASK, tid_, number(sizeof mask), &mask);
+  ptrace(PTRACE_SETSIGMASK, tid_, ptrace_number(sizeof mask), &mask);
   observe(CallStep::kSignalsBlocked);
   set_registers(tid_, NT_PRFPREG, image.floating);
   observe(CallStep::kFloatingSet);
@@ -147,7 +133,7 @@ std::int64_t StoppedThread::let_go() {
   if (!is_traced_) return stopped_ns_;
   is_traced_ = false;
   const bool has_stopped = state_ != State::kNeverStopped && state_ != State::kGone;
-  ptrace(PTRACE_DETACH, tid_, nullptr, number(signal_));
+  ptrace(PTRACE_DETACH, tid_, nullptr, ptrace_number(signal_));
   const auto stopped = Clock::now() - last_seen_running_;
   if (has_stopped) stopped_ns_ = std::chrono::duration_cast<std::chrono::nanoseconds>(stopped).count();
   observe(CallStep::kLetGo);

@@ -21,6 +21,7 @@
 
 #include "cli/remote_call_x86_64.h"
 #include "cli/seccomp_filter.h"
+#include "cli/tracee.h"
 
 namespace leakwatch {
 
@@ -74,7 +75,7 @@ class StoppedThread {
 
  private:
   bool wait_for_stop(Clock::duration patience);
-  void note_stop(int status);
+  void note_stop(const TraceeLook& look);
   void repair_broken_call();
   void observe(CallStep step) const {
     if (observer_) observer_(step);

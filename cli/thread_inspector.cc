@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See the header. A look has two rounds: all threads as they sleep, and those that must be stopped, one after the
-// other.
+// See the header. A look has two rounds: all threads as they sleep, and those that must be stopped.
 
 #include "cli/thread_inspector.h"
 
@@ -10,13 +9,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <future>
-#include <thread>
 #include <utility>
 
 #include "cli/descriptor.h"
 #include "cli/system_call_names.h"
 #include "cli/trace_permission.h"
+#include "cli/urgency.h"
 #include "symbolize/process_memory.h"
 
 namespace leakwatch {
@@ -30,10 +28,10 @@ constexpr std::uint64_t kFirstStretch = std::uint64_t{16} << 10U;  // sleeping t
 constexpr std::uint64_t kNextStretch = std::uint64_t{64} << 10U;
 
 // A thread in an uninterruptible wait (a disk, a parent in vfork) does not stop before it ends. Any other stops as soon
-// as it gets a processor, and until then runs as ever.
+// as it gets a processor, and until then runs as ever: it may take all the time that there is.
 constexpr auto kPatienceUninterruptible = std::chrono::milliseconds(10);
-constexpr auto kPatience = std::chrono::seconds(1);
-constexpr auto kPatienceInAll = std::chrono::seconds(2);
+constexpr auto kPatience = std::chrono::seconds(3);
+constexpr std::size_t kGroup = 128;  // of threads, with up to 256 KiB of stack each
 
 // A stop wakes a sleeping thread, has it wait in the stop, and then go on with its wait.
 constexpr std::uint64_t kSleepsOfStop = 2;
@@ -81,6 +79,8 @@ std::string_view note_of(ThreadStopResult::Kind kind) {
       return kNotPermitted;
     case ThreadStopResult::Kind::kNeverStopped:
       return "the thread did not stop in time";
+    case ThreadStopResult::Kind::kNotAsked:
+      return "too many threads were slow to stop";
     default:
       return "";
   }
@@ -97,37 +97,28 @@ bool are_maps_denied(pid_t pid) {
 ThreadInspector::ThreadInspector(pid_t pid, std::string root) : pid_(pid), unwinder_(pid, std::move(root)) {}
 
 ThreadObservation ThreadInspector::look() {
+  const Haste haste;
   ThreadObservation observation;
-  std::async(std::launch::async, [&] { look_from_here(observation); }).get();
-  return observation;
-}
-
-void ThreadInspector::look_from_here(ThreadObservation& observation) {
   began_ = Clock::now();
   const pid_t living = living_thread(pid_);
   was_refused_ = living != 0 && !unwinder_.refresh(living) && are_maps_denied(living);
   refused_thread_ = pid_;
-  std::vector<std::pair<std::size_t, Outcome>> to_stop;
+  std::vector<Unread> unread;
   for (const pid_t tid : list_threads(pid_)) {
     ObservedThread thread;
     thread.tid = tid;
     const Outcome outcome = observe(thread);
     if (outcome == Outcome::kGone) continue;
-    if (outcome != Outcome::kDone) to_stop.emplace_back(observation.threads.size(), outcome);
+    if (outcome != Outcome::kDone) unread.push_back({observation.threads.size(), outcome, {}, {}});
     observation.threads.push_back(std::move(thread));
   }
-  ThreadStopper stopper(pid_, unwinder_);
-  std::vector<std::size_t> gone;
-  for (const auto& [index, outcome] : to_stop) {
-    if (!stop_and_read(stopper, observation.threads[index], outcome)) gone.push_back(index);
-  }
-  for (auto index = gone.rbegin(); index != gone.rend(); ++index) {
-    observation.threads.erase(observation.threads.begin() + static_cast<std::ptrdiff_t>(*index));
-  }
+  const std::set<pid_t> gone = read_by_stopping(observation, unread);
+  std::erase_if(observation.threads, [&gone](const ObservedThread& thread) { return gone.contains(thread.tid); });
   std::erase_if(waits_, [this](const auto& entry) { return entry.second.seen != began_; });
   observation.modules = unwinder_.modules();
   if (was_refused_) observation.refusal = explain_refusal(read_trace_facts(pid_, refused_thread_));
   observation.duration_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - began_).count();
+  return observation;
 }
 
 ThreadInspector::Outcome ThreadInspector::observe(ObservedThread& thread) {
@@ -250,21 +241,41 @@ bool ThreadInspector::is_same_wait(const Wait& wait, const ThreadFiles& files, c
   return is_there_again && wait.sleeps_when_resumed && files.sleeps() == wait.sleeps_when_resumed;
 }
 
-// False when the thread is gone.
-bool ThreadInspector::stop_and_read(ThreadStopper& stopper, ObservedThread& thread, Outcome outcome) {
-  if (outcome == Outcome::kRuns) outcome = observe(thread);  // it may sleep by now
-  if (outcome == Outcome::kGone) return false;
-  if (outcome == Outcome::kDone) return true;
-  if (Clock::now() - began_ > kPatienceInAll) {
-    thread.stack_note = "too many threads were slow to stop";
-    return true;
+// In groups, as the copies of a group are held until all of it go on again. Returns those that are gone.
+std::set<pid_t> ThreadInspector::read_by_stopping(ThreadObservation& observation, const std::vector<Unread>& unread) {
+  std::set<pid_t> gone;
+  const auto until = Clock::now() + kPatience;
+  for (std::size_t begin = 0; begin < unread.size(); begin += kGroup) {
+    std::vector<Unread> group;
+    std::vector<ThreadStopRequest> requests;
+    for (std::size_t i = begin; i < std::min(begin + kGroup, unread.size()); ++i) {
+      ObservedThread& thread = observation.threads[unread[i].index];
+      Unread now = unread[i];
+      if (now.outcome == Outcome::kRuns) now.outcome = observe(thread);  // it may sleep by now
+      if (now.outcome == Outcome::kGone) gone.insert(thread.tid);
+      if (now.outcome == Outcome::kGone || now.outcome == Outcome::kDone) continue;
+      requests.push_back(request_for(thread, now));
+      group.push_back(now);
+    }
+    const std::vector<ThreadStopResult> stops = read_stopped(pid_, unwinder_, requests, until);
+    for (std::size_t i = 0; i < stops.size(); ++i) {
+      ObservedThread& thread = observation.threads[group[i].index];
+      if (!take_over(stops[i], group[i], thread)) gone.insert(thread.tid);
+    }
   }
+  return gone;
+}
+
+ThreadStopRequest ThreadInspector::request_for(const ObservedThread& thread, Unread& unread) const {
   const ThreadFiles files(pid_, thread.tid);
   const bool is_uninterruptible = files.state() == 'D';
-  const auto sleeps = files.sleeps();
-  const auto count = files.run_count();
-  const ThreadStopResult stop = stopper.read(
-      thread.tid, is_uninterruptible ? ThreadStopper::Clock::duration(kPatienceUninterruptible) : kPatience);
+  unread.sleeps = files.sleeps();
+  unread.count = files.run_count();
+  return {thread.tid, is_uninterruptible ? Clock::duration(kPatienceUninterruptible) : kPatience};
+}
+
+// False when the thread is gone.
+bool ThreadInspector::take_over(const ThreadStopResult& stop, const Unread& unread, ObservedThread& thread) {
   if (stop.kind == ThreadStopResult::Kind::kGone) return false;
   if (stop.kind == ThreadStopResult::Kind::kRefused) refuse(thread);
   if (stop.kind != ThreadStopResult::Kind::kRead) {
@@ -273,12 +284,12 @@ bool ThreadInspector::stop_and_read(ThreadStopper& stopper, ObservedThread& thre
   }
   const UnwoundStack unwound = unwinder_.unwind(stop.registers, stop.stack, kMostFrames);
   thread.was_stopped = true;
-  thread.was_stopped_asleep = outcome == Outcome::kNeedsRegisters;
+  thread.was_stopped_asleep = unread.outcome == Outcome::kNeedsRegisters;
   thread.stopped_ns = stop.stopped_ns;
   if (thread.was_stopped_asleep) {
     remember_registers(thread.tid, stop, unwound);
     Wait& wait = waits_[thread.tid];
-    if (sleeps && count == wait.count) wait.sleeps_when_resumed = *sleeps + kSleepsOfStop;
+    if (unread.sleeps && unread.count == wait.count) wait.sleeps_when_resumed = *unread.sleeps + kSleepsOfStop;
   }
   keep_stack(thread, unwound);
   return true;

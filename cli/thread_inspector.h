@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,8 +48,7 @@ struct ThreadObservation {
   std::int64_t duration_ns = 0;
 };
 
-// Not thread-safe. Each look traces from a thread of its own that ends with it, which is what lets go of a thread that
-// would not stop; the caller may be any thread. The caller's process gets SIGCHLD when a thread stops, unless it
+// Not thread-safe; the caller may be any thread. The caller's process gets SIGCHLD when a thread stops, unless it
 // ignores that or set SA_NOCLDSTOP.
 class ThreadInspector {
  public:
@@ -73,7 +73,14 @@ class ThreadInspector {
   };
   enum class Outcome : std::uint8_t { kDone, kGone, kRuns, kNeedsRegisters };
 
-  void look_from_here(ThreadObservation& observation);
+  // One that could not be read as it sleeps. The counts are of the moment before it was stopped.
+  struct Unread {
+    std::size_t index = 0;  // in the observation
+    Outcome outcome = Outcome::kRuns;
+    std::optional<std::uint64_t> sleeps;
+    std::optional<RunCount> count;
+  };
+
   Outcome observe(ObservedThread& thread);
   Outcome observe_awake(ObservedThread& thread, const ThreadFiles& files, const ThreadPlace& place);
   bool copy_asleep(pid_t tid, const ThreadFiles& files, const ThreadPlace& place, RunCount count,
@@ -83,7 +90,9 @@ class ThreadInspector {
   void refuse(ObservedThread& thread);
   void note_wait(ObservedThread& thread, const ThreadFiles& files, const ThreadPlace& place, RunCount count);
   static bool is_same_wait(const Wait& wait, const ThreadFiles& files, const ThreadPlace& place, RunCount count);
-  bool stop_and_read(ThreadStopper& stopper, ObservedThread& thread, Outcome outcome);
+  std::set<pid_t> read_by_stopping(ThreadObservation& observation, const std::vector<Unread>& unread);
+  ThreadStopRequest request_for(const ObservedThread& thread, Unread& unread) const;
+  bool take_over(const ThreadStopResult& stop, const Unread& unread, ObservedThread& thread);
   void remember_registers(pid_t tid, const ThreadStopResult& stop, const UnwoundStack& unwound);
   void keep_stack(ObservedThread& thread, const UnwoundStack& unwound) const;
 

@@ -4,26 +4,29 @@
 
 #include "cli/thread_stop.h"
 
-#include <elf.h>
-#include <sched.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <sys/user.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstddef>
+#include <future>
+#include <memory>
+#include <optional>
 #include <thread>
 
+#include "cli/remote_call_x86_64.h"
 #include "cli/thread_files.h"
+#include "cli/tracee.h"
+#include "cli/urgency.h"
 #include "symbolize/process_memory.h"
 
 namespace leakwatch {
 
 namespace {
+
+using Clock = std::chrono::steady_clock;
+using Kind = ThreadStopResult::Kind;
 
 constexpr std::size_t kMostStack = std::size_t{256} << 10U;
 constexpr std::uint64_t kRedZone = 128;  // x86-64: a leaf function may use these bytes below its stack pointer
@@ -31,132 +34,161 @@ constexpr std::uint64_t kRedZone = 128;  // x86-64: a leaf function may use thes
 constexpr auto kSpinning = std::chrono::microseconds(50);
 constexpr auto kPause = std::chrono::microseconds(20);
 
-// What the kernel leaves in the result register for a call to be made again unless a handler runs. Never seen by a
-// program, so in no header of ours.
-constexpr long kRestartWithoutHandler = -514;
+// How many are asked at a time, and how long nothing happens until it is one more.
+constexpr std::size_t kFewAsked = 4;
+constexpr std::size_t kMostAsked = 24;
+constexpr auto kUneventful = std::chrono::microseconds(500);
 
-void* number(long value) {
-  return reinterpret_cast<void*>(value);  // NOLINT(performance-no-int-to-ptr): ptrace's way to take one
-}
-
-// While a thread stands still for us nothing must keep us from going on: on a busy machine the wait for a processor
-// would be a hundred times the reading. Where we may not ask for that, we have what everyone has.
-class Urgency {
+class Tracer {
  public:
-  Urgency() {
-    policy_ = sched_getscheduler(0);
-    if (policy_ < 0 || sched_getparam(0, &parameters_) != 0) return;
-    sched_param urgent{};
-    urgent.sched_priority = sched_get_priority_min(SCHED_FIFO);
-    is_granted_ = policy_ == SCHED_OTHER && sched_setscheduler(0, SCHED_FIFO, &urgent) == 0;
-  }
-  ~Urgency() {
-    if (is_granted_) sched_setscheduler(0, policy_, &parameters_);
-  }
-  Urgency(const Urgency&) = delete;
-  Urgency& operator=(const Urgency&) = delete;
+  Tracer(pid_t pid, const ProcessUnwinder& unwinder, const std::vector<ThreadStopRequest>& requests,
+         Clock::time_point until)
+      : pid_(pid), unwinder_(unwinder), requests_(requests), until_(until), results_(requests.size()) {}
+
+  std::vector<ThreadStopResult> run();
 
  private:
-  int policy_ = -1;
-  sched_param parameters_{};
-  bool is_granted_ = false;
+  // Traced, and told to stop.
+  struct Asked {
+    std::size_t index = 0;
+    Clock::time_point until;
+    Clock::time_point last_seen_running;
+    bool is_given_up = false;  // but it may still stop, and then goes on at once
+  };
+
+  bool read_those_that_stopped();
+  void give_up_slow_ones(Clock::time_point now);
+  bool has_room(Clock::time_point now);
+  void ask_next();
+  void read(const Asked& asked, int signal);
+  std::size_t copy_stack(pid_t tid, std::uint64_t stack_pointer, std::uint64_t& from);
+
+  const pid_t pid_;
+  const ProcessUnwinder& unwinder_;
+  const std::vector<ThreadStopRequest>& requests_;
+  const Clock::time_point until_;
+  const std::unique_ptr<char[]> buffer_{new char[kMostStack + kRedZone]};
+  std::vector<ThreadStopResult> results_;
+  std::vector<Asked> asked_;  // the oldest first
+  std::size_t next_ = 0;      // to be asked
+  std::size_t asked_at_once_ = kFewAsked;
+  Clock::time_point last_event_ = Clock::now();
+  Clock::time_point last_rise_;
 };
 
-#if defined(__x86_64__)
-
-MachineRegisters registers_of(const user_regs_struct& user) {
-  const unsigned long long in_dwarf_order[] = {user.rax, user.rdx, user.rcx, user.rbx, user.rsi, user.rdi,
-                                               user.rbp, user.rsp, user.r8,  user.r9,  user.r10, user.r11,
-                                               user.r12, user.r13, user.r14, user.r15, user.rip};
-  MachineRegisters registers;
-  int index = 0;
-  for (const unsigned long long value : in_dwarf_order) registers.set(index++, value);
-  return registers;
-}
-
-bool is_in_call(const user_regs_struct& user) {
-  return static_cast<long>(user.orig_rax) >= 0 && static_cast<long>(user.rax) < 0 &&
-         static_cast<long>(user.rax) >= -4095;
-}
-
-// The number is only there until the thread is back in its own code, so this result is one that nobody has seen yet.
-// A close that was broken has closed all the same, and by now the number may be another file's.
-void make_call_again(pid_t tid, const user_regs_struct& user) {
-  const bool is_broken = static_cast<long>(user.rax) == -EINTR && static_cast<long>(user.orig_rax) != SYS_close;
-  if (!is_broken) return;
-  ptrace(PTRACE_POKEUSER, tid, number(offsetof(user_regs_struct, rax)), number(kRestartWithoutHandler));
-}
-
-#else
-#error "reading the registers of a stopped thread is written for x86-64 only"
-#endif
-
-}  // namespace
-
-ThreadStopper::ThreadStopper(pid_t pid, const ProcessUnwinder& unwinder)
-    : pid_(pid), unwinder_(unwinder), buffer_(kMostStack + kRedZone) {}
-
-ThreadStopResult ThreadStopper::read(pid_t tid, Clock::duration patience) {
-  ThreadStopResult result;
+std::vector<ThreadStopResult> Tracer::run() {
   const Urgency urgency;
+  prctl(PR_SET_TIMERSLACK, 1UL);  // or a pause is four times as long, where the urgency is not granted
+  while (true) {
+    if (read_those_that_stopped()) continue;  // there may be more, and they come first
+    const auto now = Clock::now();
+    give_up_slow_ones(now);
+    if (next_ < requests_.size() && now < until_ && has_room(now)) {
+      ask_next();
+      continue;
+    }
+    const bool is_over =
+        std::all_of(asked_.begin(), asked_.end(), [](const Asked& asked) { return asked.is_given_up; });
+    if (is_over) return std::move(results_);
+    if (now - last_event_ > kSpinning) std::this_thread::sleep_for(kPause);
+  }
+}
+
+// Or that are gone.
+bool Tracer::read_those_that_stopped() {
+  const std::size_t before = asked_.size();
+  const auto began = Clock::now();
+  if (!has_news_of_tracees()) {
+    for (Asked& asked : asked_) asked.last_seen_running = began;
+    return false;
+  }
+  for (auto asked = asked_.begin(); asked != asked_.end();) {
+    const auto now = Clock::now();
+    const TraceeLook look = look_at_tracee(requests_[asked->index].tid);
+    if (look.state == TraceeLook::State::kRuns) {
+      asked->last_seen_running = now;
+      ++asked;
+      continue;
+    }
+    if (look.state == TraceeLook::State::kStopped) read(*asked, look.is_delivery ? look.signal : 0);
+    if (look.state == TraceeLook::State::kGone) results_[asked->index].kind = Kind::kGone;
+    asked = asked_.erase(asked);
+  }
+  if (asked_.size() == before) return false;
+  last_event_ = Clock::now();
+  return true;
+}
+
+void Tracer::give_up_slow_ones(Clock::time_point now) {
+  for (Asked& asked : asked_) {
+    if (asked.is_given_up || now <= asked.until) continue;
+    asked.is_given_up = true;
+    results_[asked.index].kind = Kind::kNeverStopped;
+  }
+}
+
+bool Tracer::has_room(Clock::time_point now) {
+  const auto is_awaited = [](const Asked& asked) { return !asked.is_given_up; };
+  const auto awaited = static_cast<std::size_t>(std::count_if(asked_.begin(), asked_.end(), is_awaited));
+  if (awaited < asked_at_once_) return true;
+  if (awaited >= kMostAsked || now - std::max(last_event_, last_rise_) < kUneventful) return false;
+  last_rise_ = now;
+  asked_at_once_ = awaited + 1;
+  return true;
+}
+
+void Tracer::ask_next() {
+  const std::size_t index = next_++;
+  const auto [tid, patience] = requests_[index];
   if (ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) != 0) {
     // EPERM is also what the kernel says of a thread that has ended and is not yet out of its list.
     const bool is_gone = errno == ESRCH || ThreadFiles(pid_, tid).has_ended();
-    result.kind = is_gone ? ThreadStopResult::Kind::kGone : ThreadStopResult::Kind::kRefused;
-    return result;
+    results_[index].kind = is_gone ? Kind::kGone : Kind::kRefused;
+    return;
   }
-  last_seen_running_ = Clock::now();
-  if (ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr) != 0 || !wait_for_stop(tid, patience, result)) return result;
-  const bool is_read = read_stopped(tid, result);
-  ptrace(PTRACE_DETACH, tid, nullptr, number(signal_));
-  const auto stopped = Clock::now() - last_seen_running_;
+  const auto now = Clock::now();
+  if (ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr) != 0) {
+    results_[index].kind = Kind::kGone;
+    return;
+  }
+  asked_.push_back({.index = index, .until = std::min(now + patience, until_), .last_seen_running = now});
+}
+
+// `signal`: to be delivered.
+void Tracer::read(const Asked& asked, int signal) {
+  const pid_t tid = requests_[asked.index].tid;
+  ThreadStopResult& result = results_[asked.index];
+  const std::optional<user_regs_struct> registers = read_registers_and_repair_call(tid);
+  if (registers) result.registers = machine_registers(*registers);
+  std::uint64_t from = 0;
+  const std::size_t copied = registers ? copy_stack(tid, registers->rsp, from) : 0;
+  ptrace(PTRACE_DETACH, tid, nullptr, ptrace_number(signal));
+  const auto stopped = Clock::now() - asked.last_seen_running;
   result.stopped_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(stopped).count();
-  result.kind = is_read ? ThreadStopResult::Kind::kRead : ThreadStopResult::Kind::kGone;
-  result.stack.add(copied_from_, {buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(copied_)});
-  return result;
+  result.kind = registers ? Kind::kRead : Kind::kGone;
+  result.stack.add(from, {buffer_.get(), buffer_.get() + copied});
 }
 
-// Looks without taking: the status of a process that ends belongs to whoever started it, and may be us.
-bool ThreadStopper::wait_for_stop(pid_t tid, Clock::duration patience, ThreadStopResult& result) {
-  const auto began = last_seen_running_;
-  while (true) {
-    siginfo_t info{};
-    constexpr int kLook = WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL | __WNOTHREAD;
-    if (waitid(P_PID, static_cast<id_t>(tid), &info, kLook) != 0) return false;
-    const bool has_stopped = info.si_pid == tid && (info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED);
-    if (has_stopped) {
-      // A stop of our making, and that of a process that is stopped as a whole, are told by their event; any other is
-      // about a signal on its way.
-      signal_ = (info.si_status >> 8) == PTRACE_EVENT_STOP ? 0 : info.si_status & 0xff;
-      return true;
-    }
-    if (info.si_pid == tid) return false;  // it ended
-    last_seen_running_ = Clock::now();
-    if (last_seen_running_ - began > patience) {
-      result.kind = ThreadStopResult::Kind::kNeverStopped;
-      return false;
-    }
-    if (last_seen_running_ - began > kSpinning) std::this_thread::sleep_for(kPause);
-  }
-}
-
-bool ThreadStopper::read_stopped(pid_t tid, ThreadStopResult& result) {
-  copied_ = 0;
-  user_regs_struct user{};
-  iovec target{&user, sizeof user};
-  if (ptrace(PTRACE_GETREGSET, tid, number(NT_PRSTATUS), &target) != 0 || target.iov_len != sizeof user) return false;
-  result.registers = registers_of(user);
-  result.was_in_call = is_in_call(user);
-  make_call_again(tid, user);
-  const std::uint64_t stack_pointer = result.registers.stack_pointer();
+// How many bytes, and where they begin.
+std::size_t Tracer::copy_stack(pid_t tid, std::uint64_t stack_pointer, std::uint64_t& from) {
   const std::uint64_t limit = unwinder_.mapping_limit(stack_pointer);
   const std::uint64_t above = limit > stack_pointer ? limit - stack_pointer : kMostStack;
   for (const std::uint64_t below : {kRedZone, std::uint64_t{0}}) {  // there may be nothing mapped below
-    copied_from_ = stack_pointer - below;
-    copied_ = read_process_memory(tid, copied_from_, buffer_.data(), std::min(above, kMostStack) + below);
-    if (copied_ != 0) break;
+    from = stack_pointer - below;
+    const std::size_t copied =
+        read_process_memory(tid, from, buffer_.get(), std::min<std::uint64_t>(above, kMostStack) + below);
+    if (copied != 0) return copied;
   }
-  return true;
+  return 0;
+}
+
+}  // namespace
+
+std::vector<ThreadStopResult> read_stopped(pid_t pid, const ProcessUnwinder& unwinder,
+                                           const std::vector<ThreadStopRequest>& requests,
+                                           std::chrono::steady_clock::time_point until) {
+  if (requests.empty()) return {};
+  return std::async(std::launch::async, [&] { return Tracer(pid, unwinder, requests, until).run(); }).get();
 }
 
 }  // namespace leakwatch

@@ -10,24 +10,12 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <sstream>
+
+#include "cli/status_file.h"
 
 namespace leakwatch {
 
 namespace {
-
-// The first number behind a name in a status file, 0 when there is none.
-std::uint64_t status_number(const std::string& path, std::string_view name, bool is_hexadecimal = false) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with(name)) continue;
-    std::istringstream in(line.substr(name.size()));
-    std::uint64_t value = 0;
-    if (is_hexadecimal) in >> std::hex;
-    return in >> value ? value : 0;
-  }
-  return 0;
-}
 
 int read_yama_scope() {
   std::ifstream file("/proc/sys/kernel/yama/ptrace_scope");
@@ -38,16 +26,15 @@ int read_yama_scope() {
 }  // namespace
 
 TraceFacts read_trace_facts(pid_t pid, pid_t tid) {
-  const std::string theirs = fmt::format("/proc/{}/task/{}/status", pid, tid);
-  const std::string ours = "/proc/self/status";
+  const StatusFile theirs = StatusFile::of_thread(pid, tid), ours = StatusFile::of_process(getpid());
   TraceFacts facts;
   facts.pid = pid;
   facts.own_user = geteuid();
-  facts.user = static_cast<std::uint32_t>(status_number(theirs, "Uid:"));
-  facts.has_trace_capability = (status_number(ours, "CapEff:", true) >> CAP_SYS_PTRACE & 1U) != 0;
+  facts.user = static_cast<std::uint32_t>(theirs.number("Uid"));
+  facts.has_trace_capability = (ours.number("CapEff", 16) >> CAP_SYS_PTRACE & 1U) != 0;
   facts.yama_scope = read_yama_scope();
-  facts.tracer = static_cast<pid_t>(status_number(theirs, "TracerPid:"));
-  facts.is_filtered = status_number(ours, "Seccomp:") == 2;
+  facts.tracer = static_cast<pid_t>(theirs.number("TracerPid"));
+  facts.is_filtered = ours.number("Seccomp") == 2;
   return facts;
 }
 
@@ -74,8 +61,7 @@ std::string explain_refusal(const TraceFacts& facts) {
   if (!facts.has_trace_capability && facts.yama_scope == 1) {
     return what +
            "kernel.yama.ptrace_scope is 1, so only an ancestor may; start the program with leakwatch run, run "
-           "leakwatch "
-           "with CAP_SYS_PTRACE, or set it to 0 with sysctl";
+           "leakwatch with CAP_SYS_PTRACE, or set it to 0 with sysctl";
   }
   if (facts.is_filtered) {
     return what +

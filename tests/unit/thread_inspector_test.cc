@@ -7,71 +7,15 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
-#include <atomic>
 #include <iostream>
 
 #include "cli/process.h"
-#include "cli/trace_permission.h"
-#include "symbolize/symbolizer.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/thread_looks.h"
 #include "tests/unit/thread_target.h"
 
 namespace leakwatch {
 namespace {
-
-using Names = std::vector<std::string>;
-
-Names names_of(const ObservedThread& thread, const ThreadObservation& observation) {
-  static Symbolizer symbolizer;
-  Names names;
-  for (const CodeAddress& frame : thread.stack) {
-    if (frame.module >= observation.modules.size()) {
-      names.emplace_back("?");
-      continue;
-    }
-    const Module& module = observation.modules[frame.module];
-    for (const Frame& found : symbolizer.resolve(module, frame.address - module.bias)) names.push_back(found.function);
-  }
-  return names;
-}
-
-bool contains(const Names& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-// The one thread with the function on its stack.
-const ObservedThread& thread_in(const ThreadObservation& observation, const std::string& function) {
-  for (const ObservedThread& thread : observation.threads) {
-    if (contains(names_of(thread, observation), function)) return thread;
-  }
-  FAIL("no thread is in " << function);
-  return observation.threads.front();
-}
-
-const ObservedThread& thread_with(const ThreadObservation& observation, pid_t tid) {
-  for (const ObservedThread& thread : observation.threads) {
-    if (thread.tid == tid) return thread;
-  }
-  FAIL("there is no thread " << tid);
-  return observation.threads.front();
-}
-
-std::string kernel_state(pid_t pid, pid_t tid) {
-  return std::string(1, ThreadFiles(pid, tid).state());
-}
-
-bool are_asleep(pid_t pid) {
-  const std::vector<pid_t> threads = list_threads(pid);
-  return std::all_of(threads.begin(), threads.end(), [&](pid_t tid) { return kernel_state(pid, tid) == "S"; });
-}
-
-void check_sleeper(const ThreadObservation& observation, const std::string& function, const std::string& state) {
-  INFO(function);
-  const ObservedThread& thread = thread_in(observation, function);
-  CHECK(thread.state == state);
-  CHECK(thread.stack_note.empty());
-  CHECK_FALSE(thread.was_stopped);
-}
 
 TEST_CASE("sleeping threads are read where they are and never stopped", "[threads]") {
   SKIP_WITHOUT_PTRACE();
@@ -174,112 +118,6 @@ TEST_CASE("frames that only a register leads out of are found by one stop", "[th
   CHECK(target.counters().broken == 0);
 }
 
-// Stops one thread over and over.
-class Stopping {
- public:
-  Stopping(pid_t pid, pid_t tid, std::chrono::microseconds pause = {})
-      : pause_(pause), thread_([=, this] { run(pid, tid); }) {}
-  ~Stopping() {
-    is_over_ = true;
-    thread_.join();
-  }
-  int stops() const { return stops_; }
-
- private:
-  void run(pid_t pid, pid_t tid) {
-    ProcessUnwinder unwinder(pid);
-    unwinder.refresh();
-    ThreadStopper stopper(pid, unwinder);
-    while (!is_over_) {
-      stops_ += stopper.read(tid, std::chrono::seconds(1)).kind == ThreadStopResult::Kind::kRead ? 1 : 0;
-      if (pause_.count() > 0) std::this_thread::sleep_for(pause_);
-    }
-  }
-
-  std::chrono::microseconds pause_;
-  std::atomic<bool> is_over_ = false;
-  std::atomic<int> stops_ = 0;
-  std::thread thread_;
-};
-
-TEST_CASE("a stop breaks no wait", "[threads]") {
-  SKIP_WITHOUT_PTRACE();
-  const ThreadTarget target("framed", 3);
-  for (const pid_t tid : list_threads(target.pid())) {
-    const Stopping stopping(target.pid(), tid);
-    for (int sent = 0; stopping.stops() < 500; ++sent) {
-      syscall(SYS_tgkill, target.pid(), tid,
-              SIGWINCH);  // ignored: a thread that is traced wakes up for it all the same
-      std::this_thread::sleep_for(std::chrono::microseconds(100));
-      REQUIRE(sent < 100'000);
-    }
-  }
-  CHECK(target.counters().broken == 0);
-}
-
-TEST_CASE("a signal with a handler still breaks a wait, and none is lost", "[threads]") {
-  SKIP_WITHOUT_PTRACE();
-  constexpr int kSignals = 300;
-  const ThreadTarget target("framed", 3);
-  const pid_t tid = target.counters().tid;
-  const Stopping stopping(target.pid(), tid, std::chrono::milliseconds(1));
-  int sent = 0;
-  while (sent < kSignals || stopping.stops() <= 10) {
-    syscall(SYS_tgkill, target.pid(), tid, SIGUSR1);
-    ++sent;
-    REQUIRE(waits_for([&] { return target.counters().handled >= sent; }));
-  }
-  CHECK(target.counters().handled == sent);
-  CHECK(target.counters().broken <= sent);
-  // One that comes in the instant in which the thread is back in its code, about to wait again, finds no wait to break.
-  CHECK(target.counters().broken > sent / 2);
-}
-
-TEST_CASE("waits of all kinds survive being stopped", "[threads]") {
-  SKIP_WITHOUT_PTRACE();
-  const ThreadTarget target("asleep", 7);
-  for (const pid_t tid : list_threads(target.pid())) {
-    const Stopping stopping(target.pid(), tid);
-    REQUIRE(waits_for([&] { return stopping.stops() > 200; }));
-  }
-  CHECK(target.counters().broken == 0);
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  ThreadInspector inspector(target.pid());
-  const ThreadObservation observation = inspector.look();
-  check_sleeper(observation, "in_nanosleep", "sleep");  // by now the kernel calls it restart_syscall
-  check_sleeper(observation, "in_futex", "futex wait");
-}
-
-// Holds all threads stopped, or stops the last one over and over.
-[[noreturn]] void trace_until_killed(pid_t pid, bool holds_them) {
-  const std::vector<pid_t> threads = list_threads(pid);
-  if (!holds_them) {
-    const Stopping stopping(pid, threads.back());
-    while (true) pause();
-  }
-  for (const pid_t tid : threads) {
-    if (ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) == 0) ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr);
-  }
-  while (true) pause();
-}
-
-TEST_CASE("a tracer that is killed leaves nothing stopped", "[threads]") {
-  SKIP_WITHOUT_PTRACE();
-  const ThreadTarget target("loop", 2);
-  const pid_t spinner = list_threads(target.pid()).back();
-  for (int round = 0; round < 40; ++round) {
-    const pid_t tracer = fork();
-    if (tracer == 0) trace_until_killed(target.pid(), round % 2 == 0);
-    std::this_thread::sleep_for(std::chrono::microseconds(3000 + round * 137));
-    kill(tracer, SIGKILL);
-    waitpid(tracer, nullptr, 0);
-    const int spins = target.counters().spins;
-    REQUIRE(waits_for([&] { return target.counters().spins != spins; }));
-    REQUIRE(waits_for([&] { return kernel_state(target.pid(), target.pid()) == "S"; }));
-    REQUIRE(read_trace_facts(target.pid(), spinner).tracer == 0);
-  }
-}
-
 TEST_CASE("a stopped process is read and stays stopped", "[threads]") {
   SKIP_WITHOUT_PTRACE();
   const ThreadTarget target("framed", 3);
@@ -363,15 +201,6 @@ TEST_CASE("threads that come and go do no harm", "[threads]") {
   }
   const int made = target.counters().made;
   CHECK(waits_for([&] { return target.counters().made > made; }));
-}
-
-TEST_CASE("a thread that has ended is gone and no refusal, though the kernel refuses to trace it", "[threads]") {
-  SKIP_WITHOUT_PTRACE();
-  const ThreadTarget target("leaderless", 2);
-  REQUIRE(waits_for([&] { return kernel_state(target.pid(), target.pid()) == "Z"; }));
-  ProcessUnwinder unwinder(target.pid());
-  ThreadStopper stopper(target.pid(), unwinder);
-  CHECK(stopper.read(target.pid(), std::chrono::seconds(1)).kind == ThreadStopResult::Kind::kGone);
 }
 
 TEST_CASE("a process that is gone has no threads", "[threads]") {

@@ -228,6 +228,7 @@ int main(int argc, char** argv) {
   if (strcmp(mode, "deep") == 0) start(run_deep, NULL);
   if (strcmp(mode, "vfork") == 0) start(run, in_vfork);
   if (strcmp(mode, "handler") == 0) start(run, in_handler);
+  if (strcmp(mode, "crowd") == 0) for (int index = 0; index < count; ++index) start(run, in_loop);
   if (strcmp(mode, "many") == 0) for (int index = 0; index < count; ++index) start(run, in_futex);
   if (strcmp(mode, "leaderless") == 0) { start(run, in_futex); arrive(); pthread_exit(NULL); }
   if (strcmp(mode, "churn") == 0) { arrive(); churn(); }
