@@ -6,39 +6,14 @@
 # backend alone, with queries that LLVM compiles, which is watched itself.
 . "$(dirname "$0")/real.sh" || exit 1
 need_pprof
-programs=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
-PATH=${programs:+$programs:}$PATH
-for program in postgres initdb pgbench psql; do need "$program" postgresql; done
+# shellcheck source=postgres_lib.sh
+. "$tests/real/postgres_lib.sh" || exit 1
 
-# postgres refuses to be root, and its user must be able to read what it runs.
-as_postgres=()
-if [ "$(id -u)" = 0 ]; then
-  need setpriv util-linux
-  id postgres >/dev/null 2>&1 || skip "there is no user postgres"
-  as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups)
-  chown postgres "$work"
-fi
-chmod 755 "$work"
-mkdir program
-cp -r "$(dirname "$LEAKWATCH")/../preload" program/preload
-install -D "$LEAKWATCH" program/cli/leakwatch
-chmod -R a+rX program
-LEAKWATCH=$work/program/cli/leakwatch
-
-postmaster() { head -1 data/postmaster.pid 2>/dev/null; }
-cleanup() { [ -z "$(postmaster)" ] || kill -QUIT "$(postmaster)" 2>/dev/null; }
-ask() { "${as_postgres[@]}" psql -h "$work" -d postgres -X -A -t -q -c "$1" 2>&1; }
-is_up() { [ "$(ask 'select 1')" = 1 ]; }
-bench() { "${as_postgres[@]}" timeout 60 pgbench -h "$work" "$@" postgres >bench.txt 2>&1 || fail "pgbench $*: $(cat bench.txt)"; }
 is_asleep() { [ "$(ask "select count(*) from pg_stat_activity where query = 'select pg_sleep(600)'")" = 1 ]; }
 
 # serve [COMMAND...]: the life of a server; says what its clients see
 serve() {
-  rm -rf data
-  cp -a fresh data
-  in_background "${as_postgres[@]}" "$@" "$(command -v postgres)" -D "$work/data" -k "$work" -c listen_addresses= \
-    -c fsync=off -c logging_collector=off
-  wait_until 30 is_up || fail "postgres does not answer: $(cat server.log)"
+  start_postgres "$@"
   echo "threads $(ls "/proc/$(postmaster)/task" | wc -l), descriptors $(descriptors "$(postmaster)")"
   bench -i -q -s 1
   bench -n -c 4 -j 2 -t 250 --random-seed=7
@@ -56,14 +31,11 @@ serve() {
   ask 'select count(*), sum(delta) from pgbench_history'
 
   [ $# = 0 ] || profile_now 0001
-  kill -INT "$(postmaster)"
-  wait "$watcher"
+  stop_postgres
   echo "status $?"
   [ -z "$(postmaster)" ] && echo gone
 }
 
-"${as_postgres[@]}" initdb -D "$work/fresh" -A trust -U postgres --no-sync >initdb.log 2>&1 || fail "initdb: $(cat initdb.log)"
-export PGUSER=postgres
 serve >plain
 expect_match "plain run" "$(cat plain)" '^status 0$'
 expect_match "plain run" "$(cat plain)" '^number of transactions actually processed: 1000/1000$'
