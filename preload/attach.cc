@@ -133,8 +133,7 @@ void find_functions() {
   hook_count = list_own_functions(hooks);
   find_originals(hooks, hook_count, may_be_original);
   set_next_functions(hooks, hook_count);
-  std::uint32_t closed = kClosed;
-  hook_gate.compare_exchange_strong(closed, kOpen, std::memory_order_acq_rel);
+  open_hook_gate();
 }
 
 // Of an object that was loaded late: the allocator is found and our hooks lead to it. Nothing leads to our hooks yet.

@@ -31,8 +31,9 @@ class BootstrapArena {
     return result;
   }
 
+  // Every free asks: counted from the last byte down, this takes one instruction less.
   bool owns(const void* pointer) const {
-    return reinterpret_cast<std::uintptr_t>(pointer) - reinterpret_cast<std::uintptr_t>(bytes_) < kBytes;
+    return reinterpret_cast<std::uintptr_t>(bytes_ + kBytes - 1) - reinterpret_cast<std::uintptr_t>(pointer) < kBytes;
   }
 
   std::size_t size_of(const void* pointer) const {
@@ -46,6 +47,6 @@ class BootstrapArena {
   alignas(16) char bytes_[kBytes] = {};
 };
 
-extern BootstrapArena bootstrap_arena;
+extern BootstrapArena bootstrap_arena __attribute__((visibility("hidden")));
 
 }  // namespace leakwatch::preload

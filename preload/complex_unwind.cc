@@ -16,6 +16,7 @@
 #include "preload/private_memory.h"
 #include "preload/session.h"
 #include "preload/unwind.h"
+#include "preload/watched_call.h"
 
 namespace leakwatch::preload {
 
@@ -248,6 +249,7 @@ bool open_libunwind() {
     addresses[done] = static_cast<std::uint64_t>(shared::Mark::kUnknownCaller);
     return done + 1;
   }
+  const ErrnoScope errno_scope;
   Request request{&session, {}, {}, 0, addresses, max_depth, 0};
   Registers& r = request.registers;
   asm volatile(

@@ -17,6 +17,7 @@
 
 using leakwatch::preload::allocated;
 using leakwatch::preload::bootstrap_arena;
+using leakwatch::preload::count_down;
 using leakwatch::preload::free_is_recorded;
 using leakwatch::preload::freeing;
 using leakwatch::preload::next;
@@ -25,6 +26,7 @@ using leakwatch::preload::PassedOn;
 using leakwatch::preload::record_realloc_failure;
 using leakwatch::preload::record_realloc_free;
 using leakwatch::preload::SessionHold;
+using leakwatch::preload::short_cuts;
 
 namespace {
 
@@ -73,14 +75,25 @@ template <class Free>
   real_free();
 }
 
-}  // namespace
-
-LEAKWATCH_EXPORT void* malloc(std::size_t size) {
+[[gnu::noinline]] void* malloc_slowly(std::size_t size) {
   if (!next_ready()) [[unlikely]]
     return bootstrap_arena.allocate(size);
   void* block = next.malloc(size);
   allocated(block, size, LEAKWATCH_HERE);
   return block;
+}
+
+[[gnu::noinline]] void free_slowly(void* block) {
+  release(block, [block] { next.free(block); });
+}
+
+}  // namespace
+
+// malloc and free are what programs call all the time. Where there is nothing to record they leave by a jump, without a
+// frame of their own, and so they do for the functions above, which then stand in their place (a test looks at the
+// built object).
+LEAKWATCH_EXPORT void* malloc(std::size_t size) {
+  return count_down(size) ? short_cuts.malloc.load(std::memory_order_relaxed)(size) : malloc_slowly(size);
 }
 
 LEAKWATCH_EXPORT void* calloc(std::size_t count, std::size_t size) {
@@ -108,7 +121,10 @@ LEAKWATCH_EXPORT void* reallocarray(void* block, std::size_t count, std::size_t 
 }
 
 LEAKWATCH_EXPORT void free(void* block) {
-  release(block, [block] { next.free(block); });
+  if (free_is_recorded(block) || bootstrap_arena.owns(block)) [[unlikely]]
+    free_slowly(block);
+  else
+    short_cuts.free.load(std::memory_order_relaxed)(block);
 }
 
 // Gone from new C libraries, still called by old programs.

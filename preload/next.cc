@@ -12,13 +12,11 @@
 #include "preload/bootstrap_arena.h"
 #include "preload/own_object.h"
 #include "preload/system.h"
-#include "preload/thread_state.h"
 
 namespace leakwatch::preload {
 
 BootstrapArena bootstrap_arena;
 NextFunctions next;
-std::atomic<std::uint32_t> hook_gate{kClosed};
 
 namespace {
 
@@ -44,12 +42,14 @@ void find_all() {
 #undef LEAKWATCH_FILL
 }
 
+}  // namespace
+
 bool find_next_functions() {
   const std::uint32_t self = thread_id();
   std::uint32_t nobody = 0;
   if (finder.compare_exchange_strong(nobody, self, std::memory_order_acq_rel)) {
     find_all();
-    hook_gate.store(kOpen, std::memory_order_release);
+    open_hook_gate();
     return true;
   }
   if (nobody == self) return false;
@@ -60,22 +60,6 @@ bool find_next_functions() {
     nap();
   }
   return false;
-}
-
-}  // namespace
-
-bool pass_hook_gate() {
-  const std::uint32_t gate = hook_gate.load(std::memory_order_acquire);
-  if (gate == kClosed) return find_next_functions();
-  ThreadState& thread = thread_state;
-  // While the next function works on our behalf the count-down is put aside, and comes back as it was.
-  if (gate != kOpen && thread.session != gate && thread.bytes_until_sample <= ThreadState::kNever)
-    thread.bytes_until_sample = 0;
-  return true;
-}
-
-void open_hook_gate(std::uint32_t session) {
-  hook_gate.compare_exchange_strong(session, kOpen, std::memory_order_acq_rel);
 }
 
 }  // namespace leakwatch::preload

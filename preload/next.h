@@ -20,7 +20,10 @@ struct NextFunctions {
 #undef LEAKWATCH_FIELD
 };
 
-extern NextFunctions next;
+extern NextFunctions next __attribute__((visibility("hidden")));
+
+// Finds them. False while the calling thread itself is at it: then only the bootstrap arena can serve it.
+bool find_next_functions();
 
 // False while only the bootstrap arena can serve the calling thread.
 inline bool next_ready() {

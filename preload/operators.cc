@@ -27,7 +27,7 @@ std::atomic<Reach> plain_reach{Reach::kUnknown}, aligned_reach{Reach::kUnknown};
 template <class Allocate>
 Reach try_out(Allocate allocate) {
   ThreadState& thread = thread_state;
-  const std::int64_t saved = thread.bytes_until_sample;
+  const std::uint64_t saved = thread.bytes_until_sample;
   const BusyScope busy(thread);
   thread.own_call = ThreadState::OwnCall::kMade;
   thread.bytes_until_sample = 0;

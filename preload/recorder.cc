@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One allocation or free from the decision to the ring: sample, unwind, find the stack's id, write. Called between the
-// program and its allocator: errno stays as it was, and a nested call (from a signal handler) passes through.
+// program and its allocator: nothing here touches errno, and a nested call (from a signal handler) passes through.
 
 #include "preload/recorder.h"
 
@@ -16,7 +16,7 @@ namespace leakwatch::preload {
 
 namespace {
 
-constexpr std::int64_t kLookAgain = 0;  // not watched yet
+constexpr std::uint64_t kLookAgain = 0;  // not watched yet
 
 // Whether this allocation is a sample; sets the distance to the next one. A thread that has just joined has not counted
 // this block yet.
@@ -26,11 +26,8 @@ bool take_sample(const WatchedCall& call, std::size_t size) {
     thread.bytes_until_sample = 0;
     return true;
   }
-  if (call.has_just_joined()) {
-    thread.bytes_until_sample -= static_cast<std::int64_t>(size | (size == 0));
-    if (thread.bytes_until_sample > 0) return false;
-  }
-  thread.bytes_until_sample = draw_distance(thread.random, call.session().sample_interval);
+  if (call.has_just_joined() && count_down(size)) return false;
+  thread.bytes_until_sample = static_cast<std::uint64_t>(draw_distance(thread.random, call.session().sample_interval));
   return true;
 }
 
@@ -43,11 +40,12 @@ void lose_free(Session& session) {
 
 void write_allocation(Session& session, ThreadState& thread, void* block, std::size_t size, const void* hook_frame) {
   if (thread.ring == nullptr) return lose_allocation(session);  // no ring, so no room to take the stack in either
+  // Before the walk: a time stamp waits for what came before it, and the walk can go on beside what comes after.
+  const std::uint64_t time = time_stamp(session.clock);
   const std::uint64_t stack = take_stack(session, *thread.ring, hook_frame);
   if (!session.exact && !session.sampled.insert(block, false)) return lose_allocation(session);
   const std::uint64_t words[shared::kAllocateWords] = {
-      shared::event_word(shared::EventKind::kAllocate, reinterpret_cast<std::uintptr_t>(block)),
-      time_stamp(session.clock), size, stack};
+      shared::event_word(shared::EventKind::kAllocate, reinterpret_cast<std::uintptr_t>(block)), time, size, stack};
   if (write_event(session, thread, words, shared::kAllocateWords, shared::kAllocationWaitNs)) return;
   lose_allocation(session);
   if (!session.exact) session.sampled.remove(block, false);
@@ -76,7 +74,6 @@ bool forget_sampled(Session& session, void* block, bool nested) {
 bool note_free(void* block, shared::EventKind kind) {
   const SessionHold session;
   if (!session || block == nullptr) return false;
-  const ErrnoScope errno_scope;
   ThreadState& thread = thread_state;
   if (thread.own_call != ThreadState::OwnCall::kNone) return false;
   const bool nested = thread.busy;
@@ -123,7 +120,6 @@ bool record_realloc_free(void* block) {
 void record_realloc_failure(void* block) {
   const SessionHold session;
   if (!session) return;
-  const ErrnoScope errno_scope;
   ThreadState& thread = thread_state;
   const bool nested = thread.busy;
   thread.busy = true;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a hook does besides calling the next function. The inline parts decide whether anything has to be done at all: a
-// subtraction in front of an allocation's end, one load in front of a free. The rest is in recorder.cc.
+// subtraction for an allocation, one load for a free. The rest is in recorder.cc.
 #pragma once
 
 #include <cstddef>
@@ -22,12 +22,24 @@ void record_free(void* block);
 bool record_realloc_free(void* block);
 void record_realloc_failure(void* block);
 
-inline void allocated(void* block, std::size_t size, const void* hook_frame) {
-  if (block == nullptr) return;
+// A block of no bytes counts as one for sampling, or it could never be seen.
+constexpr std::uint64_t sampled_bytes(std::size_t size) {
+  return size + (size == 0);
+}
+
+// True when an allocation of this size is no sample, and then it is counted. False, and not counted, when the slow path
+// has to look: that is so of every allocation in exact mode, and of a thread's first one.
+inline bool count_down(std::size_t size) {
   ThreadState& thread = thread_state;
-  // A block of no bytes counts as one for sampling, or it could never be seen.
-  thread.bytes_until_sample -= static_cast<std::int64_t>(size | (size == 0));
-  if (thread.bytes_until_sample <= 0) [[unlikely]]
+  const std::uint64_t bytes = sampled_bytes(size);
+  if (thread.bytes_until_sample <= bytes) [[unlikely]]
+    return false;
+  thread.bytes_until_sample -= bytes;
+  return true;
+}
+
+inline void allocated(void* block, std::size_t size, const void* hook_frame) {
+  if (block != nullptr && !count_down(size)) [[unlikely]]
     record_allocation(block, size, hook_frame);
 }
 
@@ -49,7 +61,7 @@ class PassedOn {
 
  private:
   ThreadState& state_ = thread_state;
-  const std::int64_t bytes_until_sample_;
+  const std::uint64_t bytes_until_sample_;
 };
 
 inline bool free_is_recorded(const void* block) {

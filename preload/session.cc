@@ -34,7 +34,7 @@ void Session::end(shared::End reason) {
   if (!page->active.compare_exchange_strong(self, nullptr, std::memory_order_seq_cst)) return;
   const std::uint16_t* our_filter = filter;
   free_filter.compare_exchange_strong(our_filter, kNothingRecorded, std::memory_order_acq_rel);
-  open_hook_gate(id);
+  open_hook_gate_of(id);
   std::uint32_t our_number = id;
   leakwatch_own_state.session.compare_exchange_strong(our_number, 0, std::memory_order_acq_rel);
   header->ended_ns.store(monotonic_ns(), std::memory_order_relaxed);

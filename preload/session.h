@@ -66,7 +66,7 @@ struct Session {
 };
 
 // Counts the hooks that may be looking at a session. Threads are spread over many counters, so that they do not wait
-// for each other's cache lines.
+// for each other's cache lines. Even so it takes a good part of a hook's time: two locked instructions.
 class Presence {
  public:
   void enter() { counter().fetch_add(1, std::memory_order_seq_cst); }
@@ -96,26 +96,24 @@ class Presence {
 // Made once and never unmapped; a hook may look at it at any time.
 struct SessionPage {
   std::atomic<Session*> active;  // null: none yet, ended, or a child that has none
+  // Whether hooks count themselves here, so that the memory of a session can go. Only of sessions that came and will
+  // leave while the program runs: the one that it began with keeps its memory to the end. Set before anybody finds the
+  // page.
+  bool is_counted;
   Presence presence;
   SessionPage* previous;        // pages that were given up, as a hook may have stayed in them for ever
   std::uint16_t* exact_filter;  // kFilterElements each; kept, since free reads them without holding the session
   std::uint16_t* sampled_filter;
   Session session;
 };
-extern std::atomic<SessionPage*> session_page;
+extern std::atomic<SessionPage*> session_page __attribute__((visibility("hidden")));
 
 // For its scope, the session's memory stays. Null when there is no session.
 class SessionHold {
  public:
-  SessionHold() : SessionHold(session_page.load(std::memory_order_acquire)) {}
-  explicit SessionHold(SessionPage* page) : page_(page) {
-    if (page_ == nullptr) return;
-    page_->presence.enter();
-    session_ = page_->active.load(std::memory_order_seq_cst);
-  }
-  ~SessionHold() {
-    if (page_ != nullptr) page_->presence.leave();
-  }
+  SessionHold() { take(session_page.load(std::memory_order_acquire)); }
+  explicit SessionHold(SessionPage* page) { take(page); }
+  ~SessionHold() { let_go(); }
   SessionHold(const SessionHold&) = delete;
   SessionHold& operator=(const SessionHold&) = delete;
 
@@ -124,14 +122,30 @@ class SessionHold {
   Session& operator*() const { return *session_; }
   explicit operator bool() const { return session_ != nullptr; }
 
+  void look_again() {
+    let_go();
+    take(session_page.load(std::memory_order_acquire));
+  }
+
  private:
+  void take(SessionPage* page) {
+    page_ = page;
+    session_ = nullptr;
+    if (page == nullptr) return;
+    if (page->is_counted) page->presence.enter();
+    session_ = page->active.load(std::memory_order_seq_cst);
+  }
+  void let_go() {
+    if (page_ != nullptr && page_->is_counted) page_->presence.leave();
+  }
+
   SessionPage* page_;
-  Session* session_ = nullptr;
+  Session* session_;
 };
 
 // One element per hash of an address: not zero means "its free must be looked at". All zero without a session, all ones
 // in exact mode, and otherwise a counting filter over the sampled blocks. So the test in front of free is one load.
-extern std::atomic<const std::uint16_t*> free_filter;
+extern std::atomic<const std::uint16_t*> free_filter __attribute__((visibility("hidden")));
 
 // The calling thread's id, without a system call where that is possible: a sandboxed program may not expect one.
 std::uint32_t current_thread_id(const Session& session);

@@ -209,19 +209,21 @@ Session* prepare_session(shared::Header* memory) {
 void activate_session(Session& session, bool joined) {
   attach::State& state = leakwatch_own_state;
   session.header->joined.store(joined ? 1 : 0, std::memory_order_relaxed);
+  session.page->is_counted |= joined;
   session_page.store(session.page, std::memory_order_release);
   free_filter.store(session.filter, std::memory_order_release);
   state.process.store(session.process_id, std::memory_order_relaxed);
   state.session.store(session.id, std::memory_order_release);
   state.phase.store(static_cast<std::uint32_t>(attach::Phase::kAttached), std::memory_order_release);
   session.page->active.store(&session, std::memory_order_seq_cst);
-  if (joined) hook_gate.store(session.id, std::memory_order_release);
+  if (joined) close_hook_gate_for(session.id);
 }
 
 std::uint32_t take_down_sessions() {
   std::uint32_t left = 0;
   for (SessionPage* page = newest_page; page != nullptr; page = page->previous) {
     if (page->session.header == nullptr) continue;
+    if (!page->is_counted) continue;
     if (is_over(*page))
       take_down(page->session);
     else if (page->active.load(std::memory_order_acquire) == nullptr)

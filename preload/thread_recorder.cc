@@ -58,6 +58,7 @@ void write_attributes(Session& session, ThreadState& thread, std::uint64_t token
 }  // namespace
 
 ThreadStart* prepare_thread(const pthread_attr_t* attributes, void* routine, void* argument, const void* hook_frame) {
+  const ErrnoScope errno_scope;
   const WatchedCall call(CallSite::of(hook_frame).pc);
   if (!call.is_watched()) return nullptr;
   auto* start = static_cast<ThreadStart*>(next.malloc(sizeof(ThreadStart)));
@@ -71,12 +72,14 @@ ThreadStart* prepare_thread(const pthread_attr_t* attributes, void* routine, voi
 }
 
 void abandon_thread(ThreadStart* start) {
+  const ErrnoScope errno_scope;
   const WatchedCall call(0);
   if (call.is_watched()) write_short(call.session(), call.thread(), EventKind::kThreadNotCreated, start->token);
   next.free(start);
 }
 
 ThreadRoutine begin_thread(ThreadStart* start) {
+  const ErrnoScope errno_scope;
   const ThreadStart mine = *start;
   next.free(start);
   const WatchedCall call(0);

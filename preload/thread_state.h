@@ -17,10 +17,10 @@ struct ThreadState {
   enum class OwnCall : std::uint8_t { kNone, kMade, kReached };
 
   // Far beyond what a thread can allocate: unwatched for good, and put aside for a moment (PassedOn in recorder.h).
-  static constexpr std::int64_t kNever = std::int64_t{1} << 60;
-  static constexpr std::int64_t kPutAside = std::int64_t{1} << 61;
+  static constexpr std::uint64_t kNever = std::uint64_t{1} << 60;
+  static constexpr std::uint64_t kPutAside = std::uint64_t{1} << 61;
 
-  std::int64_t bytes_until_sample;  // counts down; at or below zero the slow path looks closer
+  std::uint64_t bytes_until_sample;  // an allocation that would bring it to zero or below takes the slow path
   std::uint64_t random;
   shared::Ring* ring;        // null until the thread has one in `session`
   std::uint64_t room_until;  // the ring has room up to this position; saves reading the reader's cache line

@@ -15,15 +15,15 @@ namespace leakwatch::preload {
 
 __thread ThreadState thread_state;
 
-// The session that closed the gate was there before the gate was closed: if it is not there now, it has ended (in a
-// child, without a word).
-WatchedCall::WatchedCall(std::uint64_t from)
-    : entered_(enter(from)),
-      gate_(hook_gate.load(std::memory_order_acquire)),
-      session_(entered_ ? session_page.load(std::memory_order_acquire) : nullptr) {
-  if (!entered_) return;
+void WatchedCall::settle(std::uint64_t from) {
+  const ErrnoScope errno_scope;
+  start_session_once(from);
+  // The session that closed the gate was there before the gate was closed: if it is not there now, it has ended (in a
+  // child, without a word).
+  const std::uint32_t gate = hook_gate.load(std::memory_order_acquire);
+  session_.look_again();
   if (!session_) {
-    if (gate_ >= kFirstSession) open_hook_gate(gate_);
+    if (gate >= kFirstSession) open_hook_gate_of(gate);
     return;
   }
   if (thread_.session == session_->id) return;
@@ -31,14 +31,8 @@ WatchedCall::WatchedCall(std::uint64_t from)
   join_session(*session_, thread_);
 }
 
-bool WatchedCall::enter(std::uint64_t from) {
-  if (thread_.busy) return false;
-  thread_.busy = true;
-  start_session_once(from);
-  return true;
-}
-
 void join_session(Session& session, ThreadState& thread) {
+  const ErrnoScope errno_scope;
   thread.session = session.id;
   thread.token = 0;  // of an earlier session
   thread.ring = nullptr;
@@ -49,7 +43,8 @@ void join_session(Session& session, ThreadState& thread) {
   // A number of its own for each join: short threads that follow each other on one ring must not draw the same numbers.
   thread.random = session.seed + session.joins.fetch_add(1, std::memory_order_relaxed) * 0xd1342543de82ef95;
   next_random(thread.random);
-  thread.bytes_until_sample = session.exact ? 0 : draw_distance(thread.random, session.sample_interval);
+  thread.bytes_until_sample =
+      session.exact ? 0 : static_cast<std::uint64_t>(draw_distance(thread.random, session.sample_interval));
   register_thread_end(session);
 }
 

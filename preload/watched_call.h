@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A hook's slow path from its first line to its last: errno stays as it was, the thread is marked as inside a hook, and
-// it has joined the session, which is started if that is still to be done.
+// A hook's slow path from its first line to its last: the thread is marked as inside a hook, and it has joined the
+// session, which is started if that is still to be done.
 #pragma once
 
 #include <cerrno>
@@ -12,7 +12,8 @@
 
 namespace leakwatch::preload {
 
-// errno is the program's: a hook must leave it as the next function set it.
+// errno is the program's: a hook must leave it as the next function set it. Around whatever calls into libc; what runs
+// for each event makes no such call.
 class ErrnoScope {
  public:
   ErrnoScope() : saved_(errno) {}
@@ -27,7 +28,14 @@ class ErrnoScope {
 class WatchedCall {
  public:
   // `from` is where the program called.
-  explicit WatchedCall(std::uint64_t from);
+  explicit WatchedCall(std::uint64_t from)
+      : entered_(!thread_.busy), session_(entered_ ? session_page.load(std::memory_order_acquire) : nullptr) {
+    if (!entered_) [[unlikely]]
+      return;
+    thread_.busy = true;
+    if (!session_ || thread_.session != session_->id) [[unlikely]]
+      settle(from);
+  }
   ~WatchedCall() {  // before the session is let go
     if (entered_) thread_.busy = false;
   }
@@ -43,14 +51,13 @@ class WatchedCall {
   ThreadState& thread() const { return thread_; }
 
  private:
-  ErrnoScope errno_scope_;
   ThreadState& thread_ = thread_state;
   const bool entered_;
-  const std::uint32_t gate_;  // as it was before we looked for the session
-  const SessionHold session_;
+  SessionHold session_;
   bool has_just_joined_ = false;
 
-  bool enter(std::uint64_t from);
+  // Starts the session if that is still to be done, and joins it.
+  void settle(std::uint64_t from);
 };
 
 // The thread's first event in this session: claims a ring, draws the distance to the first sample.
