@@ -33,7 +33,8 @@ ProfileWriter::~ProfileWriter() {
 
 void ProfileWriter::write(Entry entry) {
   const std::lock_guard lock(mutex_);
-  if (entries_.size() >= kMostWaiting) return say("a profile was left out: the ones before it are still being written");
+  if (entries_.size() >= kMostWaiting && !entry.is_last)
+    return say("a profile was left out: the ones before it are still being written");
   entries_.push_back(std::move(entry));
   changed_.notify_one();
 }

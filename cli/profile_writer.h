@@ -33,9 +33,10 @@ class ProfileWriter {
     Moment<HeapSnapshot> heap;
     Moment<ThreadSnapshot> threads;
     std::chrono::duration<double> age;  // since the program started
+    bool is_last = false;               // of this program: never left out
   };
 
-  // Queues the entry and returns. When several wait already, it is left out, and that is said.
+  // Queues the entry and returns. When several wait already, it is left out unless it is a last one, and that is said.
   void write(Entry entry);
 
   // Waits until all is written. The final report, empty when there was no snapshot.

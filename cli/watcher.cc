@@ -96,9 +96,11 @@ void Watcher::welcome() {
   if (!guest) return;
   if (!guest->error.empty()) return say("warning: the program runs unwatched: " + guest->error);
   const ProcessFacts& facts = guest->facts;
-  if (session_) end_of_previous_program(facts.executable.path);
   if (!symbols_) symbols_ = std::make_shared<SymbolService>(SymbolizerOptions{facts.root, {}});
-  session_ = std::make_shared<Session>(std::move(guest->region), facts, process_.warnings);
+  // Drained from here on: the last profile of the previous program may take longer than the new one's rings last.
+  auto session = std::make_shared<Session>(std::move(guest->region), facts, process_.warnings);
+  if (session_) end_of_previous_program(facts.executable.path);
+  session_ = std::move(session);
   watch_.begin(session_, symbols_);
   next_profile_ = Clock::now() + options_.interval;
 }
@@ -106,7 +108,7 @@ void Watcher::welcome() {
 // Wrappers that become the service in an instant are not worth a profile; what has been profiled before is.
 void Watcher::end_of_previous_program(const std::string& successor) {
   session_->finish();
-  if (has_profiles_) write_profile();
+  if (has_profiles_) write_profile(true);
   has_profiles_ = false;
   if (!options_.quiet) say(fmt::format("the process now runs {}: its heap begins anew", successor));
 }
@@ -136,10 +138,10 @@ void Watcher::profile_on_time() {
   write_profile();
 }
 
-void Watcher::write_profile() {
+void Watcher::write_profile(bool is_last) {
   if (!session_) return say("nothing to profile yet: the program has not called back");
   Moment<ThreadSnapshot> threads = watch_.threads();
-  writer_.write({watch_.heap(), std::move(threads), Clock::now() - started_});
+  writer_.write({watch_.heap(), std::move(threads), Clock::now() - started_, is_last});
   has_profiles_ = true;
 }
 
@@ -147,7 +149,7 @@ void Watcher::conclude() {
   without_harm([this] {
     if (!session_) return say("the program ended without having been watched: it never called back");
     session_->finish();
-    write_profile();
+    write_profile(true);
     const std::string report = writer_.finish();
     if (!options_.quiet) fmt::print(stderr, "{}", report);
   });

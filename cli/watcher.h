@@ -69,7 +69,7 @@ class Watcher {
   void take_signals(const WatchRules& rules);
   void tend(const WatchRules& rules);
   void profile_on_time();
-  void write_profile();
+  void write_profile(bool is_last = false);
 
   const WatchOptions& options_;
   const Signals& signals_;

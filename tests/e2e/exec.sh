@@ -13,5 +13,10 @@ expect_truth "$(last_profile)" out.stdout
 before=$(ls out/heap.*.pb.gz | tail -2 | head -1)
 expect_match "the program before" "$("$PROFILE_DUMP" "$before" | grep '^comment command')" 'command: bash -c'
 
+# The last profile of the one before may take longer to take than the new one's rings last; and no last one is left out,
+# however many wait to be written.
+watch -i 20ms --exact -- "$TARGETS/target-many-stacks" 16 "$TARGETS/target-resize" || fail "status $?"
+expect_truth "$(last_profile)" out.stdout
+
 # The child is told apart from its parent.
 watch_exactly bash -c '"$0" >/dev/null; exec "$0"' "$TARGETS/target-resize"

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// many_stacks BITS: one allocation from each of 2^BITS different stacks, half of them freed.
+// many_stacks BITS [PROGRAM]: one allocation from each of 2^BITS different stacks, half of them freed. Then stays long
+// enough to be profiled, and becomes PROGRAM.
+
+#include <unistd.h>
 
 #include "tests/targets/truth.h"
 
@@ -17,7 +20,7 @@ SITE void* right(long path, int bits) {
   return (path & 1) != 0 ? right(path >> 1, bits - 1) : left(path >> 1, bits - 1);
 }
 
-int main(int, char** argv) {
+int main(int arguments, char** argv) {
   const int bits = std::atoi(argv[1]);
   Truth leaf;
   for (long path = 0; path < 1L << bits; ++path) {
@@ -27,5 +30,8 @@ int main(int, char** argv) {
     free(block);
     leaf.freed(100);
   }
-  tell("leaf_block", leaf);
+  if (arguments == 2) return tell("leaf_block", leaf), 0;
+  usleep(500'000);
+  execv(argv[2], argv + 2);
+  return 1;
 }
