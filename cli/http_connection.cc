@@ -107,9 +107,10 @@ void HttpConnection::request_received() {
   parser_.reset();
   framing_ = {message.version(), message.keep_alive(), message.method() == http::verb::head};
   ReadRequest read = read_request(std::move(message), service_.address, service_.allowed_hosts);
-  if (read.refusal) return send(*std::move(read.refusal));
+  if (read.answer) return send(*std::move(read.answer));
   watching_ = true;
   watch();
+  work_ = service_.weigher ? service_.weigher(read.request) : HttpWork::kMuch;
   ask([this, request = std::move(read.request)] { return service_.handler(request); });
 }
 
@@ -123,7 +124,7 @@ void HttpConnection::not_received(const ErrorCode& error) {
 // The connection goes along to the worker and comes back: it is never destroyed there.
 void HttpConnection::ask(std::function<HttpAnswer()> handler) {
   asked_at_ = Clock::now();
-  service_.workers.add([self = shared_from_this(), handler = std::move(handler)]() mutable {
+  service_.workers.add(work_, [self = shared_from_this(), handler = std::move(handler)]() mutable {
     std::optional<HttpAnswer> answer;
     if (self->is_wanted()) answer = answer_or_fail(handler);
     handler = nullptr;

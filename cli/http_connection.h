@@ -73,6 +73,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   HttpFraming framing_;
 
   bool watching_ = false;
+  HttpWork work_ = HttpWork::kMuch;
   std::function<HttpResponse()> later_;  // while its time has not come
   std::optional<HttpPlace> delayed_;
   std::chrono::steady_clock::time_point asked_at_;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -40,5 +41,11 @@ struct HttpAnswer {
 };
 
 using HttpHandler = std::function<HttpAnswer(const HttpRequest&)>;
+
+// How much an answer takes. kLittle: what is known already or learnt in an instant.
+enum class HttpWork { kLittle, kMuch };
+inline constexpr std::size_t kHttpWorks = 2;
+// Asked before the handler, on the thread that serves everybody: must not wait, nor throw.
+using HttpWeigher = std::function<HttpWork(const HttpRequest&)>;
 
 }  // namespace leakwatch

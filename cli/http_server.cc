@@ -41,8 +41,10 @@ bool is_exhaustion(int error) {
 
 class HttpServer::Impl {
  public:
-  Impl(const HttpAddress& address, std::vector<std::string> allowed_hosts, HttpHandler handler, HttpLimits limits)
-      : listener_(address), service_{address, std::move(allowed_hosts), std::move(handler), limits} {
+  Impl(const HttpAddress& address, std::vector<std::string> allowed_hosts, HttpHandler handler, HttpLimits limits,
+       HttpWeigher weigher)
+      : listener_(address),
+        service_{address, std::move(allowed_hosts), std::move(handler), std::move(weigher), limits} {
     await_client();
     thread_ = background_thread("http", 0, [this] { run(); });
   }
@@ -110,8 +112,8 @@ void HttpServer::Impl::welcome(Descriptor client) {
 }
 
 HttpServer::HttpServer(const HttpAddress& address, std::vector<std::string> allowed_hosts, HttpHandler handler,
-                       HttpLimits limits) try
-    : impl_(std::make_unique<Impl>(address, std::move(allowed_hosts), std::move(handler), limits)) {
+                       HttpLimits limits, HttpWeigher weigher) try
+    : impl_(std::make_unique<Impl>(address, std::move(allowed_hosts), std::move(handler), limits, std::move(weigher))) {
 } catch (const Error&) {
   throw;
 } catch (const std::runtime_error& error) {  // threads or descriptors ran out

@@ -32,6 +32,7 @@ struct HttpService {
   const HttpAddress address;
   const std::vector<std::string> allowed_hosts;
   const HttpHandler handler;
+  const HttpWeigher weigher;
   const HttpLimits limits;
   std::size_t clients = 0, refused = 0, delayed = 0;
   boost::asio::io_context io{1};

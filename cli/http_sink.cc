@@ -34,7 +34,13 @@ HttpSink::HttpSink(const HttpAddress& address, std::vector<std::string> hosts, P
     : source_(source),
       page_(source, history, pid),
       pprof_(source, history),
-      server_(address, std::move(hosts), [this](const HttpRequest& request) { return answer(request); }) {}
+      server_(
+          address, std::move(hosts), [this](const HttpRequest& request) { return answer(request); }, {}, weigh) {}
+
+HttpWork HttpSink::weigh(const HttpRequest& request) {
+  return LivePage::is_much_work(request.path) || PprofEndpoints::is_much_work(request.path) ? HttpWork::kMuch
+                                                                                            : HttpWork::kLittle;
+}
 
 HttpAnswer HttpSink::answer(const HttpRequest& request) {
   if (request.path == "/metrics") return {metrics_answer(request, source_, metrics_), {}, {}};

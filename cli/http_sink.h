@@ -28,6 +28,7 @@ class HttpSink {
 
  private:
   HttpAnswer answer(const HttpRequest& request);
+  static HttpWork weigh(const HttpRequest& request);
 
   ProfileSource& source_;
   LivePage page_;

@@ -62,7 +62,25 @@ std::optional<HttpTarget> parse_http_target(std::string_view text) {
   std::optional<std::string> decoded = percent_decode(path, Plus::kIsPlus);
   if (!path.starts_with('/') || !decoded) return std::nullopt;
   target.path = *std::move(decoded);
+  target.escaped_path = path;
   return target;
+}
+
+std::string clean_path(std::string_view path) {
+  const bool ends_with_slash = path.ends_with('/');
+  std::string clean;
+  while (!path.empty()) {
+    const std::string_view part = path.substr(0, path.find('/'));
+    path.remove_prefix(std::min(part.size() + 1, path.size()));
+    if (part.empty() || part == ".") continue;
+    if (part == "..") {
+      clean.erase(std::min(clean.rfind('/'), clean.size()));
+    } else {
+      clean.append("/").append(part);
+    }
+  }
+  if (clean.empty() || ends_with_slash) clean += '/';
+  return clean;
 }
 
 }  // namespace leakwatch

@@ -62,6 +62,8 @@ ReadRequest read_request(WireRequest message, const HttpAddress& address,
               plain_answer(403, fmt::format("forbidden: this server does not answer to the name '{}'; start leakwatch "
                                             "with --http-host NAME to allow it",
                                             host))};
+  if (const std::string clean = clean_path(target->escaped_path); clean != target->escaped_path)
+    return {{}, moved_answer(target->query.empty() ? clean : fmt::format("{}?{}", clean, target->query))};
   const bool form_body = is_form(message);
   return {{std::string(view(message.method_string())), std::move(target->path), std::move(target->query),
            std::move(message.body()), form_body},

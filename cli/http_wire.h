@@ -27,10 +27,10 @@ struct HttpFraming {
   bool is_head = false;
 };
 
-// A request for a handler, or what is said instead of asking one.
+// A request for a handler, or what is said instead of asking one: a refusal, or where to ask.
 struct ReadRequest {
   HttpRequest request;
-  std::optional<HttpResponse> refusal;
+  std::optional<HttpResponse> answer;
 };
 ReadRequest read_request(WireRequest message, const HttpAddress& address,
                          const std::vector<std::string>& allowed_hosts);

@@ -2,6 +2,7 @@
 
 #include "cli/http_workers.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "cli/background_thread.h"
@@ -14,7 +15,7 @@ constexpr int kNiceness = 10;
 
 }  // namespace
 
-HttpWorkers::HttpWorkers(std::size_t threads) {
+HttpWorkers::HttpWorkers(std::size_t threads) : most_of_a_kind_(std::max<std::size_t>(threads, 2) - 1) {
   threads_.reserve(threads);
   try {
     while (threads_.size() < threads)
@@ -29,10 +30,10 @@ HttpWorkers::~HttpWorkers() {
   stop();
 }
 
-void HttpWorkers::add(Job job) {
+void HttpWorkers::add(HttpWork work, Job job) {
   {
     const std::lock_guard lock(mutex_);
-    jobs_.push_back(std::move(job));
+    lanes_[static_cast<std::size_t>(work)].jobs.push_back(std::move(job));
   }
   changed_.notify_one();
 }
@@ -40,15 +41,24 @@ void HttpWorkers::add(Job job) {
 void HttpWorkers::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+    Lane* lane = nullptr;
+    changed_.wait(lock, [&] { return stopping_ || (lane = next_lane()) != nullptr; });
     if (stopping_) return;
-    Job job = std::move(jobs_.front());
-    jobs_.pop_front();
+    Job job = std::move(lane->jobs.front());
+    lane->jobs.pop_front();
+    ++lane->running;
     lock.unlock();
     job();
     job = nullptr;  // what it holds is freed without the lock
     lock.lock();
+    --lane->running;  // this thread itself is the one that may take the next of them
   }
+}
+
+HttpWorkers::Lane* HttpWorkers::next_lane() {
+  const auto is_free = [this](const Lane& lane) { return !lane.jobs.empty() && lane.running < most_of_a_kind_; };
+  const auto lane = std::find_if(lanes_.begin(), lanes_.end(), is_free);
+  return lane == lanes_.end() ? nullptr : &*lane;
 }
 
 void HttpWorkers::stop() {

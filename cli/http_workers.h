@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The threads that make answers, one after the other in the order of the requests. Their priority is low: somebody who
-// looks must not slow what he looks at.
+// The threads that make answers, those of a kind in the order of the requests. Their priority is low: somebody who
+// looks must not slow what he looks at. No kind of work takes all threads, so that whoever floods one of them keeps
+// none of the other waiting for longer than an answer of its own kind.
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -11,6 +13,8 @@
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "cli/http_message.h"
 
 namespace leakwatch {
 
@@ -23,15 +27,22 @@ class HttpWorkers {
   HttpWorkers(const HttpWorkers&) = delete;
   HttpWorkers& operator=(const HttpWorkers&) = delete;
 
-  void add(Job job);
+  void add(HttpWork work, Job job);
 
  private:
+  struct Lane {
+    std::deque<Job> jobs;
+    std::size_t running = 0;
+  };
+
   void work();
+  Lane* next_lane();
   void stop();
 
+  const std::size_t most_of_a_kind_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Job> jobs_;
+  std::array<Lane, kHttpWorks> lanes_;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

@@ -44,6 +44,10 @@ std::uint64_t number_of(const std::string& text) {
 
 }  // namespace
 
+bool LivePage::is_much_work(std::string_view path) {
+  return path == "/growth.json";
+}
+
 std::optional<HttpAnswer> LivePage::answer(const HttpRequest& request) {
   if (request.path != "/" && request.path != "/live.json" && request.path != "/growth.json") return std::nullopt;
   HttpAnswer answer;

@@ -25,6 +25,9 @@ class LivePage {
   LivePage(ProfileSource& source, const History& history, pid_t pid)
       : history_(history), growth_(source, history), program_{source.command(), pid} {}
 
+  // Whether an answer takes a look at the program, or symbols.
+  static bool is_much_work(std::string_view path);
+
   // Empty when the path is none of its business.
   std::optional<HttpAnswer> answer(const HttpRequest& request);
 

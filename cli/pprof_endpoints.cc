@@ -17,6 +17,7 @@
 #include "cli/empty_profile.h"
 #include "cli/error.h"
 #include "cli/gzip.h"
+#include "cli/http_own_answers.h"
 #include "cli/options.h"
 #include "cli/pprof_index.h"
 #include "cli/profile_difference.h"
@@ -53,8 +54,7 @@ HttpResponse not_yet() {
 }
 
 HttpResponse redirect_to_root(const HttpRequest& request) {
-  const std::string location = std::string(kRoot) + (request.query.empty() ? "" : "?" + request.query);
-  return response(301, kHtml, "<a href=\"/debug/pprof/\">Moved Permanently</a>.\n\n", {{"Location", location}});
+  return moved_answer(std::string(kRoot) + (request.query.empty() ? "" : "?" + request.query));
 }
 
 HttpResponse download(const std::string& name, const std::string& profile) {
@@ -107,6 +107,12 @@ HttpAnswer cpu_profile_after(const HttpRequest& request) {
 }
 
 }  // namespace
+
+bool PprofEndpoints::is_much_work(std::string_view path) {
+  if (!path.starts_with(kRoot)) return false;
+  const std::string_view name = path.substr(kRoot.size());
+  return name == "symbol" || is_profile_name(name);
+}
 
 std::optional<HttpAnswer> PprofEndpoints::answer(const HttpRequest& request) {
   const bool is_root_without_slash = request.path == kRoot.substr(0, kRoot.size() - 1);

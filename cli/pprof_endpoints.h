@@ -28,6 +28,9 @@ class PprofEndpoints {
  public:
   PprofEndpoints(ProfileSource& source, const History& history) : source_(source), history_(history) {}
 
+  // Whether an answer takes a look at the program, or symbols.
+  static bool is_much_work(std::string_view path);
+
   // Empty when the path is none of its business.
   std::optional<HttpAnswer> answer(const HttpRequest& request);
 

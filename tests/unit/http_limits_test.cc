@@ -61,6 +61,79 @@ TEST_CASE("a body has a limit, whether its length is said or not") {
   }
 }
 
+TEST_CASE("what go tool pprof asks of a large profile fits: a mebibyte of addresses, and no byte more") {
+  const HttpServer server({}, {},
+                          [](const HttpRequest& request) { return text_answer(std::to_string(request.body.size())); });
+  const std::string head = "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nContent-Length: ";
+  Client fits(server.url());
+  fits.send(head + "1048576\r\n\r\n" + std::string(1'048'576, '+'));
+  CHECK(fits.receive().body == "1048576");
+  Client client(server.url());
+  client.send(head + "1048577\r\n\r\n");
+  CHECK(client.receive().status == 413);
+}
+
+// Holds those who enter until it is opened.
+class Gate {
+ public:
+  void pass() {
+    entered.happen();
+    opened.wait();
+  }
+  Event entered, opened;
+};
+
+TEST_CASE("neither kind of work keeps the other one waiting") {
+  HttpLimits limits;
+  limits.threads = 2;
+  for (const HttpWork flooded : {HttpWork::kMuch, HttpWork::kLittle}) {
+    Gate gate;
+    const auto is_of_flood = [](const HttpRequest& request) { return request.path == "/flood"; };
+    const HttpServer server(
+        {}, {},
+        [&](const HttpRequest& request) {
+          if (is_of_flood(request)) gate.pass();
+          return echo(request);
+        },
+        limits,
+        [&](const HttpRequest& request) {
+          const HttpWork other = flooded == HttpWork::kMuch ? HttpWork::kLittle : HttpWork::kMuch;
+          return is_of_flood(request) ? flooded : other;
+        });
+    std::vector<Client> flood;
+    for (int i = 0; i < 10; ++i) {
+      flood.emplace_back(server.url());
+      flood.back().send("GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    }
+    REQUIRE(gate.entered.wait());
+    for (int i = 0; i < 10; ++i) CHECK(Client(server.url()).get("/").status == 200);
+    CHECK(gate.entered.times() == 1);
+    gate.opened.happen();
+    for (Client& client : flood) CHECK(client.receive().status == 200);
+  }
+}
+
+TEST_CASE("work of one kind is done by all threads but one") {
+  Gate gate;
+  HttpLimits limits;
+  limits.threads = 4;
+  const HttpServer server(
+      {}, {},
+      [&](const HttpRequest& request) {
+        gate.pass();
+        return echo(request);
+      },
+      limits);
+  std::vector<Client> clients;
+  for (int i = 0; i < 10; ++i) {
+    clients.emplace_back(server.url());
+    clients.back().send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  }
+  CHECK(gate.entered.wait(3));
+  gate.opened.happen();
+  for (Client& client : clients) CHECK(client.receive().status == 200);
+}
+
 TEST_CASE("clients too many are told so, and there is room again when one leaves") {
   HttpLimits limits;
   limits.clients = 2;

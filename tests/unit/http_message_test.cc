@@ -82,6 +82,20 @@ TEST_CASE("a target is a path and a query") {
   }
 }
 
+TEST_CASE("a path is cleaned as Go cleans it") {
+  struct Row {
+    const char *path, *clean;
+  };
+  for (const Row& row : {Row{"/", "/"}, Row{"//", "/"}, Row{"/a", "/a"}, Row{"/a/", "/a/"}, Row{"//a//b//", "/a/b/"},
+                         Row{"/./a/.", "/a"}, Row{"/a/./", "/a/"}, Row{"/a/../b", "/b"}, Row{"/a/b/..", "/a"},
+                         Row{"/a/b/../", "/a/"}, Row{"/..", "/"}, Row{"/../../a", "/a"}, Row{"/a/../..", "/"},
+                         Row{"/a..b/...", "/a..b/..."}, Row{"/%2F%2F/%2e%2e", "/%2F%2F/%2e%2e"}}) {
+    CAPTURE(row.path);
+    CHECK(clean_path(row.path) == row.clean);
+    CHECK(clean_path(row.clean) == row.clean);
+  }
+}
+
 TEST_CASE("what is no target is refused") {
   for (const char* text : {"", "*", "x", "?q", "%2f", "/%", "/%4", "/%zz", "/%4", "http://", "http:///p", "ftp://h/p",
                            "host:80", "http://h/%"}) {

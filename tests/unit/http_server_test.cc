@@ -150,6 +150,19 @@ TEST_CASE("the path of a target in absolute form is taken") {
   CHECK(client.get("http://example.com/a").status == 403);
 }
 
+TEST_CASE("a path is asked for by its shortest name") {
+  const HttpServer server({}, {}, echo);
+  Client client(server.url());
+  const Reply reply = client.get("//host/./a<b%2F%c3%a4\xe4?x=\"&y");
+  CHECK(reply.status == 301);
+  CHECK(reply.header("location") == "/host/a<b%2F%c3%a4%e4?x=\"&y");
+  CHECK(reply.header("content-type") == "text/html; charset=utf-8");
+  CHECK(reply.body == "<a href=\"/host/a&lt;b%2F%c3%a4%e4?x=&#34;&amp;y\">Moved Permanently</a>.\n\n");
+  CHECK(client.get("/host/a%2F..%2F").body == "GET /host/a/../ ? []");  // what is escaped is no way
+  CHECK(client.get("/?//").body == "GET / ?// []");
+  CHECK(client.ask("HEAD", "/a//").header("location") == "/a/");
+}
+
 TEST_CASE("a bad target is a bad request") {
   const HttpServer server({}, {}, echo);
   Client client(server.url());

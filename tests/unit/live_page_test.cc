@@ -50,6 +50,11 @@ TEST_CASE("LivePage: other paths are none of its business") {
   }
 }
 
+TEST_CASE("LivePage: only what grows takes long to find out") {
+  CHECK(LivePage::is_much_work("/growth.json"));
+  for (const char* path : {"/", "/live.json", "/metrics"}) CHECK_FALSE(LivePage::is_much_work(path));
+}
+
 TEST_CASE("LivePage: the page is one answer that may load nothing and run nothing but its own") {
   Served served;
   const HttpResponse page = served.get("/");

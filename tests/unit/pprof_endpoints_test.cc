@@ -143,6 +143,13 @@ TEST_CASE("other paths are none of its business") {
   }
 }
 
+TEST_CASE("what looks at the program or at symbols is much work") {
+  for (const char* name : {"heap", "allocs", "goroutine", "threads", "threadcreate", "block", "mutex", "symbol"})
+    CHECK(PprofEndpoints::is_much_work(std::string("/debug/pprof/") + name));
+  for (const char* path : {"/debug/pprof/", "/debug/pprof", "/debug/pprof/cmdline", "/debug/pprof/nothing", "/metrics"})
+    CHECK_FALSE(PprofEndpoints::is_much_work(path));
+}
+
 TEST_CASE("every profile is a download with its types") {
   const std::vector<std::pair<std::string, std::vector<std::string>>> table = {
       {"heap", kHeapTypes},
