@@ -40,7 +40,9 @@ expect "arguments" "$(get /debug/pprof/cmdline | tr '\0' ' ')" "$TARGETS/target-
 expect_match "page" "$(get /)" '<!doctype html>|<!DOCTYPE html>'
 get /live.json | jq -e . >/dev/null || fail "the page's data is no JSON: $(cat body)"
 expect_match "metrics" "$(get /metrics)" '^leakwatch_heap_live_bytes [0-9.e+]+$'
-expect "a path that is not there" "$(status /etc/passwd) $(status /../../etc/passwd --path-as-is)" "404 404"
+expect "a path that is not there" "$(status /etc/passwd) $(status /%2e%2e/%2e%2e/etc/passwd --path-as-is)" "404 404"
+expect "a path that goes up" "$(status /../../etc/passwd --path-as-is)" 301
+expect "where it ends" "$(status /../../etc/passwd --path-as-is -L)" 404
 
 # The program becomes another one: what was counted before is no difference.
 (get "/debug/pprof/heap?seconds=3" >heap.delta) &
