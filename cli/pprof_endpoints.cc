@@ -168,6 +168,13 @@ HttpAnswer PprofEndpoints::delta(const HttpRequest& request, const std::string& 
   if (debug_level(request) != 0) return at_once(refusal(400, "seconds and debug params are incompatible"));
   std::optional<ServedProfile> before = look(name);
   if (!before) return at_once(not_yet());
+  if (before->heap) {  // of a large one the content is as large again, and soon made
+    return {{},
+            wait(seconds.value),
+            [this, name, moment = Moment<HeapSnapshot>{before->heap, before->symbols, before->program}] {
+              return delta_since(served_heap(name, moment));
+            }};
+  }
   return {{}, wait(seconds.value), [this, before = std::make_shared<const ServedProfile>(*std::move(before))] {
             return delta_since(*before);
           }};

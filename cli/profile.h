@@ -42,7 +42,7 @@ struct ProfileContent {
   // labels are one, with the sum of their values; where all values are zero it is left out.
   struct Part {
     const std::vector<Module>& modules;  // [0] is the main executable
-    const std::vector<StackTrace>& stacks;
+    const StackList& stacks;
     std::vector<Sample> samples;
   };
 

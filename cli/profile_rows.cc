@@ -54,7 +54,7 @@ void ProfileRows::collect() {
     return mixed(hash, (known.address - bias) + (std::uint64_t{known.module} << 48U));
   };
   for (std::uint32_t part = 0; part < content_.parts.size(); ++part) {
-    const std::vector<StackTrace>& stacks = content_.parts[part].stacks;
+    const StackList& stacks = content_.parts[part].stacks;
     for (const ProfileContent::Sample& sample : content_.parts[part].samples) {
       if (is_zero(sample.values)) continue;
       std::uint64_t hash = 0;

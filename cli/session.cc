@@ -71,7 +71,7 @@ HeapSnapshot Session::snapshot() {
   std::unordered_map<std::uint32_t, std::uint32_t> index;
   for (const HeapState::Site& site : state.sites) {
     const auto [place, is_new] = index.try_emplace(site.stack, static_cast<std::uint32_t>(snapshot.stacks.size()));
-    if (is_new) snapshot.stacks.push_back(trace_of(site.stack));
+    if (is_new) snapshot.stacks.share(trace_of(site.stack));
     snapshot.samples.push_back({place->second, site.size_class, site.counters});
   }
   snapshot.modules = modules_.modules();
@@ -99,13 +99,17 @@ void Session::learn_modules() {
 
 // A stack that cannot be read (its memory was overwritten) is an empty one. One with an address outside every module is
 // looked at again: the announcement of the module may have been on its way.
-const StackTrace& Session::trace_of(std::uint32_t stack) {
+const SharedStack& Session::trace_of(std::uint32_t stack) {
   const auto [place, is_new] = traces_.try_emplace(stack);
+  SharedStack& trace = place->second;
+  if (is_new) trace = std::make_shared<const StackTrace>();
   const auto is_unknown = [](const CodeAddress& at) { return at.module == CodeAddress::kNoModule; };
-  if (is_new || std::any_of(place->second.begin(), place->second.end(), is_unknown)) {
-    if (const auto raw = region_->stack(stack)) place->second = modules_.locate(*raw);
+  if (is_new || std::any_of(trace->begin(), trace->end(), is_unknown)) {
+    const auto raw = region_->stack(stack);
+    StackTrace located = raw ? modules_.locate(*raw) : *trace;
+    if (located != *trace) trace = std::make_shared<const StackTrace>(std::move(located));
   }
-  return place->second;
+  return trace;
 }
 
 template <typename Known>
@@ -142,7 +146,7 @@ void Session::tend(SymbolService& symbols) {
 void Session::prefetch_symbols(SymbolService& symbols, const std::vector<std::uint32_t>& stacks) {
   std::map<std::uint32_t, std::vector<std::uint64_t>> wanted;  // by module
   for (const std::uint32_t stack : stacks) {
-    for (const CodeAddress& at : trace_of(stack)) {
+    for (const CodeAddress& at : *trace_of(stack)) {
       if (at.module < modules_.modules().size())
         wanted[at.module].push_back(at.address - modules_.modules()[at.module].bias);
     }

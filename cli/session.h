@@ -51,7 +51,7 @@ class Session {
 
  private:
   void learn_modules();
-  const StackTrace& trace_of(std::uint32_t stack);
+  const SharedStack& trace_of(std::uint32_t stack);
   // session_threads.cc
   Drain::Threads ledger(const std::vector<std::uint64_t>& ended_untold = {});
   ThreadObservation look();
@@ -81,7 +81,7 @@ class Session {
   std::mutex mutex_;           // for all that follows
   ModuleMap modules_;
   std::uint64_t modules_position_ = 0;
-  std::unordered_map<std::uint32_t, StackTrace> traces_;  // by offset in the stack area: stacks never change
+  std::unordered_map<std::uint32_t, SharedStack> traces_;  // by offset in the stack area: stacks never change
   std::size_t prefetched_sites_ = 0;
   Drain drain_;  // last: its thread uses the region
 };

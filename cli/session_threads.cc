@@ -48,7 +48,7 @@ ThreadSnapshot Session::thread_snapshot() {
                     .known = measured(ledger.records, stacks),
                     .creators = std::move(ledger.creators),
                     .modules = {},
-                    .trace_of = [this](std::uint32_t stack) -> const StackTrace& { return trace_of(stack); },
+                    .trace_of = [this](std::uint32_t stack) { return trace_of(stack); },
                     .observation = std::move(observation),
                     .strangers = strangers_,
                     .unseen = {}};

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/stack_list.h"
 #include "symbolize/module.h"
 
 namespace leakwatch {
@@ -36,19 +37,6 @@ struct HeapCounters {
     if (__builtin_add_overflow(sum, more, &sum)) sum = std::numeric_limits<std::int64_t>::max();
   }
 };
-
-// One address of a stack. `address` is the run-time address of the call (one less than the return address) or of the
-// interrupted instruction. `module` indexes Snapshot::modules; kNoModule for code outside every file (JIT), and
-// kMarkFrame for a frame that we put in ourselves, where `address` is a shared::Mark.
-struct CodeAddress {
-  static constexpr std::uint32_t kNoModule = 0xffffffff;
-  static constexpr std::uint32_t kMarkFrame = 0xfffffffe;
-  std::uint64_t address = 0;
-  std::uint32_t module = kNoModule;
-  friend bool operator==(const CodeAddress&, const CodeAddress&) = default;
-};
-
-using StackTrace = std::vector<CodeAddress>;  // leaf first
 
 // Frames that no target sends, as CodeAddress of kMarkFrame.
 inline constexpr std::uint64_t kNotRecordedMark = 3;     // the whole of a stack that was not recorded
@@ -79,7 +67,7 @@ struct HeapSnapshot {
   std::uint64_t sample_interval = 1;  // mean bytes between samples, 1 when exact
   std::uint64_t resident_bytes = 0;   // the target's RSS, 0 when it is gone
   std::vector<Module> modules;        // [0] is the main executable
-  std::vector<StackTrace> stacks;
+  StackList stacks;
   std::vector<HeapSample> samples;
   Blindness blindness;
   std::string command;  // the program's command line, for people

@@ -66,13 +66,17 @@ class Census {
   }
 
   std::uint32_t add_stack(StackTrace stack) {
-    snapshot_.stacks.push_back(std::move(stack));
+    return share_stack(std::make_shared<const StackTrace>(std::move(stack)));
+  }
+
+  std::uint32_t share_stack(SharedStack stack) {
+    snapshot_.stacks.share(std::move(stack));
     return static_cast<std::uint32_t>(snapshot_.stacks.size() - 1);
   }
 
   std::uint32_t creator_stack(std::uint32_t stack) {
     const auto [place, is_new] = creator_stacks_.try_emplace(stack);
-    if (is_new) place->second = add_stack(input_.trace_of(stack));
+    if (is_new) place->second = share_stack(input_.trace_of(stack));
     return place->second;
   }
 

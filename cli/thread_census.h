@@ -30,9 +30,9 @@ struct CensusInput {
   pid_t pid = 0;  // its main thread has the same number
   std::vector<KnownThread> known;
   std::map<std::uint32_t, ThreadCounters> creators;
-  std::vector<Module> modules;                               // for trace_of; [0] is the main executable
-  std::function<const StackTrace&(std::uint32_t)> trace_of;  // of a creating stack
-  ThreadObservation observation = {};                        // empty when the process is gone
+  std::vector<Module> modules;                         // for trace_of; [0] is the main executable
+  std::function<SharedStack(std::uint32_t)> trace_of;  // of a creating stack
+  ThreadObservation observation = {};                  // empty when the process is gone
   // Observed threads that the ledger did not know at an earlier look either: none that has yet to tell its number.
   std::set<pid_t> strangers = {};
   std::map<pid_t, ThreadFacts> unseen = {};  // of threads whose creation was not seen

@@ -51,7 +51,7 @@ struct ThreadCreator {
 struct ThreadSnapshot {
   std::int64_t time_ns = 0;     // CLOCK_REALTIME
   std::vector<Module> modules;  // [0] is the main executable
-  std::vector<StackTrace> stacks;
+  StackList stacks;
   std::vector<LiveThread> threads;
   std::vector<UnjoinedThread> unjoined;
   std::vector<ThreadCreator> creators;

@@ -46,12 +46,9 @@ TEST_CASE("growth, shrinking and what is new stay, with labels") {
 TEST_CASE("stacks and modules meet by what they are, not by their numbers") {
   HeapSnapshot after = server();
   after.modules.insert(after.modules.begin() + 1, module_at("/usr/lib/libaaa.so", "", kLibraryBase + 0x100000));
-  for (StackTrace& stack : after.stacks) {
-    for (CodeAddress& address : stack) {
-      if (address.module == 1) address.module = 2;
-    }
-  }
-  std::reverse(after.stacks.begin(), after.stacks.end());
+  after.stacks = reversed(changed(after.stacks, [](CodeAddress& address) {
+    if (address.module == 1) address.module = 2;
+  }));
   for (HeapSample& sample : after.samples) sample.stack = 3 - sample.stack;
   after.samples[2].counters += {1, 4096, 1, 4096};
   const pb::Profile profile = difference(server(), after);
@@ -62,7 +59,9 @@ TEST_CASE("what was freed of a library that has gone since is still there") {
   HeapSnapshot after = server();
   after.modules.resize(1);
   after.samples.erase(after.samples.begin() + 2);
-  after.stacks[1].clear();
+  after.stacks = changed(after.stacks, [](CodeAddress& address) {
+    if (address.module == 1) address = {};
+  });
   const pb::Profile profile = difference(server(), after);
   CHECK(values_by_stack(profile) ==
         ValuesByStack{{"extra_init;main;[leakwatch: unknown caller]", {-2, -8192, -1, -4096}}});

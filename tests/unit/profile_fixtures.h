@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -67,6 +68,23 @@ class FakeSymbols {
 
 inline Module module_at(const std::string& path, const std::string& build_id, std::uint64_t bias) {
   return {path, build_id, bias, {{bias + 0x1000, bias + 0x5000, 0x1000}}};
+}
+
+// Lists hold stacks that do not change: these are others.
+inline StackList changed(const StackList& stacks, const std::function<void(CodeAddress&)>& change) {
+  StackList result;
+  for (std::size_t i = 0; i < stacks.size(); ++i) {
+    StackTrace stack = stacks[i];
+    std::for_each(stack.begin(), stack.end(), change);
+    result.push_back(std::move(stack));
+  }
+  return result;
+}
+
+inline StackList reversed(const StackList& stacks) {
+  StackList result;
+  for (std::size_t i = stacks.size(); i > 0; --i) result.push_back(stacks[i - 1]);
+  return result;
 }
 
 // Two modules, four sites: one with inlined frames, one through the library, one truncated, one not recorded.

@@ -70,7 +70,7 @@ TEST_CASE("an empty profile is a base, and has a base, like any other") {
   const ProfileFiles files;
   HeapSnapshot nothing = server(0x9000);
   nothing.samples.clear();
-  nothing.stacks.clear();
+  nothing.stacks = {};
   const std::string empty = files.write("empty.pb.gz", bytes_of(nothing));
   const std::string full = files.write("full.pb.gz", bytes_of(server()));
   CHECK(contains(pprof("-top " + empty), "Type: inuse_space"));

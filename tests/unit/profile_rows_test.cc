@@ -93,7 +93,7 @@ TEST_CASE("samples that are equally heavy are folded alike, in whatever order an
   CHECK(kept(shuffled) == kept(snapshot));
   HeapSnapshot moved = snapshot;
   moved.modules[0].bias += 0x7000;
-  for (StackTrace& stack : moved.stacks) stack[0].address += 0x7000;
+  moved.stacks = changed(moved.stacks, [](CodeAddress& address) { address.address += 0x7000; });
   CHECK(kept(moved) == kept(snapshot));
 }
 

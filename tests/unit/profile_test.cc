@@ -161,12 +161,9 @@ TEST_CASE("the same state gives the same bytes in any order") {
   snapshot.samples.push_back({4, 64, {1, 64, 1, 64}});
   HeapSnapshot shuffled = snapshot;
   std::swap(shuffled.modules[1], shuffled.modules[2]);
-  for (StackTrace& stack : shuffled.stacks) {
-    for (CodeAddress& address : stack) {
-      if (address.module == 1 || address.module == 2) address.module = 3 - address.module;
-    }
-  }
-  std::reverse(shuffled.stacks.begin(), shuffled.stacks.end());
+  shuffled.stacks = reversed(changed(shuffled.stacks, [](CodeAddress& address) {
+    if (address.module == 1 || address.module == 2) address.module = 3 - address.module;
+  }));
   for (HeapSample& sample : shuffled.samples) sample.stack = 4 - sample.stack;
   std::rotate(shuffled.samples.begin(), shuffled.samples.begin() + 2, shuffled.samples.end());
   CHECK(bytes_of(shuffled) == bytes_of(snapshot));
@@ -236,7 +233,7 @@ TEST_CASE("a main executable without segments or symbols still has its mapping")
 
 TEST_CASE("twenty thousand samples") {
   HeapSnapshot snapshot = server();
-  snapshot.stacks.clear();
+  snapshot.stacks = {};
   snapshot.samples.clear();
   for (std::uint32_t i = 0; i < 20'000; ++i) {
     StackTrace stack;

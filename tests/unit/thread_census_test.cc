@@ -53,7 +53,9 @@ CensusInput server() {
           {record(1, 501, 1), record(2, 502, 1, true), record(3, 503, 2)},
           {{1, {2, 1, 1, 16}}, {2, {1, 1, 0, 8}}},
           {kProgram, kLibrary},
-          [](std::uint32_t stack) -> const StackTrace& { return stack == 1 ? kFirstCreator : kSecondCreator; },
+          [](std::uint32_t stack) {
+            return std::make_shared<const StackTrace>(stack == 1 ? kFirstCreator : kSecondCreator);
+          },
           {}};
 }
 

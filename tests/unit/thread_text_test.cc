@@ -131,7 +131,7 @@ created by main
 TEST_CASE("a creator without a known source is named all the same") {
   ThreadSnapshot snapshot = pool();
   snapshot.threads = {{501, "worker", "futex wait", 0, 0, 1, true}};
-  snapshot.stacks[1] = {{kMainBase + 0x3000, 0}};
+  snapshot.stacks = {snapshot.stacks[0], {{kMainBase + 0x3000, 0}}};
   CHECK(contains(stacks(snapshot), "\ncreated by server+0x3000\n\t??:0\n"));
 }
 
