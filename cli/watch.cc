@@ -33,7 +33,8 @@ Moment<HeapSnapshot> Watch::heap() {
   return heap_.take([this]() -> Moment<HeapSnapshot> {
     Current now = current();
     if (!now.session) return {};
-    return {std::make_shared<const HeapSnapshot>(now.session->snapshot()), std::move(now.symbols), now.program};
+    HeapSnapshot snapshot = counter_looks_.run([&now] { return now.session->snapshot(); });
+    return {std::make_shared<const HeapSnapshot>(std::move(snapshot)), std::move(now.symbols), now.program};
   });
 }
 
@@ -41,8 +42,8 @@ Moment<ThreadSnapshot> Watch::threads() {
   return threads_.take([this]() -> Moment<ThreadSnapshot> {
     Current now = current();
     if (!now.session) return {};
-    return {std::make_shared<const ThreadSnapshot>(now.session->thread_snapshot()), std::move(now.symbols),
-            now.program};
+    ThreadSnapshot snapshot = thread_looks_.run([&now] { return now.session->thread_snapshot(); });
+    return {std::make_shared<const ThreadSnapshot>(std::move(snapshot)), std::move(now.symbols), now.program};
   });
 }
 
@@ -50,7 +51,7 @@ LiveTotals Watch::totals() {
   return totals_.take([this]() -> LiveTotals {
     const Current now = current();
     if (!now.session) return {};
-    LiveTotals totals = now.session->totals();
+    LiveTotals totals = counter_looks_.run([&now] { return now.session->totals(); });
     totals.program = now.program;
     return totals;
   });

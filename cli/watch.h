@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/errand_thread.h"
 #include "cli/profile_source.h"
 #include "cli/session.h"
 #include "cli/shared_look.h"
@@ -39,6 +40,9 @@ class Watch : public ProfileSource {
   Current current() const;
 
   const std::vector<std::string> command_;
+  // Those who ask over HTTP have a low priority, and looks none of their own: the draining waits for a copy of the
+  // counters, and everybody for a look at the threads.
+  ErrandThread counter_looks_{"look-counters"}, thread_looks_{"look-threads"};
   mutable std::mutex mutex_;
   Current current_;
   // A copy of the counters pauses the draining, a look at the threads may stop some: so far apart at least.
