@@ -11,6 +11,8 @@
 #include <limits>
 #include <map>
 
+#include "cli/urgency.h"
+
 namespace leakwatch {
 
 namespace {
@@ -59,6 +61,7 @@ void Session::finish() {
 }
 
 HeapSnapshot Session::snapshot() {
+  const Haste haste;  // the draining waits for the copy
   const std::lock_guard lock(mutex_);
   HeapSnapshot snapshot;
   const Drain::State state = drain_.state();

@@ -18,6 +18,7 @@
 #include "cli/stack_memory.h"
 #include "cli/thread_census.h"
 #include "cli/thread_files.h"
+#include "cli/urgency.h"
 
 namespace leakwatch {
 
@@ -38,6 +39,7 @@ bool has_yet_to_begin(const ThreadRecord& record) {
 }  // namespace
 
 ThreadSnapshot Session::thread_snapshot() {
+  const Haste haste;  // what is asked after the look should be of the same moment
   const std::lock_guard one_look(looking_);
   // Looked at first: a thread that ends meanwhile is then known to the ledger, and not the other way round.
   ThreadObservation observation = look();

@@ -2,7 +2,8 @@
 """time that a look at all threads takes, and for how long it stops one
 
 The goals: a stopped thread stands for less than 200 us, and a look at 1,000 threads takes less than 300 ms. Threads
-that sleep are not stopped at all. See tests/bench/stops.cc.
+that sleep are not stopped at all. Where more threads run than there are processors, a look takes as long as the
+scheduler needs to come round to all of them, however short the stops are. See tests/bench/stops.cc.
 """
 
 import json
