@@ -25,6 +25,9 @@ namespace leakwatch {
 
 namespace {
 
+// From the call back to the end of the beginning it takes some milliseconds.
+constexpr std::chrono::seconds kBeginsWithin{1};
+
 Descriptor open_process(pid_t pid) {
   Descriptor pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd.is_open()) throw Error(fmt::format("cannot follow process {}: {}", pid, std::strerror(errno)), 127);
@@ -52,12 +55,12 @@ class Attachment {
   int go() {
     object_.load();
     object_.begin(rendezvous_.path());
-    watcher_.announce();
     if (options_.duration) until_ = Watcher::Clock::now() + *options_.duration;
     watcher_.watch({.on_signal =
                         [this](const signalfd_siginfo& info) {
                           if (info.ssi_signo != SIGUSR2) watcher_.leave();
                         },
+                    .on_session = [this] { note_beginning(kBeginsWithin); },
                     .on_tend = [this] { tend(); },
                     .on_silence = fmt::format("process {} has not called back yet", facts_.pid)});
     leave();
@@ -67,8 +70,17 @@ class Attachment {
   }
 
  private:
-  void tend() {
+  // Said when everything is recorded that is done from now on: whoever waits for the words may begin.
+  void note_beginning(std::chrono::milliseconds patience) {
+    const bool is_over = !object_.is_beginning(patience);
     failure_ = object_.failure();
+    if (!failure_.empty() || is_announced_ || !is_over || object_.is_beginning({})) return;
+    is_announced_ = true;
+    watcher_.announce();
+  }
+
+  void tend() {
+    note_beginning({});
     if (!failure_.empty() || (until_ && Watcher::Clock::now() >= *until_)) return watcher_.leave();
     object_.follow_modules();
   }
@@ -93,6 +105,7 @@ class Attachment {
   AttachedObject object_;
   std::optional<Watcher::Clock::time_point> until_;
   std::string failure_;
+  bool is_announced_ = false;
 };
 
 }  // namespace

@@ -123,6 +123,11 @@ std::string AttachedObject::failure() {
   return fmt::format("cannot attach to process {}: {}", facts_.pid, words_for(outcome));
 }
 
+bool AttachedObject::is_beginning(RemoteCall::Clock::duration patience) {
+  if (is_beginning_) remote_.wait_for_return(RemoteCall::Clock::now() + patience);
+  return is_beginning_ && !remote_.has_returned();
+}
+
 std::optional<AttachedObject::Report> AttachedObject::report() {
   modules_.refresh();
   const LoadedModule* own = modules_.with_role(ModuleRole::kOwn);

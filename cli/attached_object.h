@@ -28,6 +28,9 @@ class AttachedObject {
   // Why that has failed, as a sentence. Empty while it is under way, and when it went well.
   std::string failure();
 
+  // Whether that is still under way; waits for at most `patience`. Once it is over without a failure, all is recorded.
+  bool is_beginning(RemoteCall::Clock::duration patience);
+
   // Modules came or went since the last time: has the process look at them. To be called every second or so.
   void follow_modules();
 

@@ -82,13 +82,17 @@ RemoteCallResult RemoteCall::call(std::uint64_t function, const std::vector<Remo
                                   Clock::duration patience) {
   const auto deadline = Clock::now() + patience;
   RemoteCallResult result = begin(function, arguments, patience);
-  while (result.state == RemoteCallResult::State::kBegun && Clock::now() < deadline) {
-    if (has_returned())
-      result.state = RemoteCallResult::State::kReturned;
-    else
-      std::this_thread::sleep_for(kPauseOfWait);
-  }
+  if (result.state == RemoteCallResult::State::kBegun && wait_for_return(deadline))
+    result.state = RemoteCallResult::State::kReturned;
   return result;
+}
+
+bool RemoteCall::wait_for_return(Clock::time_point deadline) const {
+  while (!has_returned()) {
+    if (Clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(kPauseOfWait);
+  }
+  return true;
 }
 
 bool RemoteCall::has_returned() const {

@@ -66,6 +66,8 @@ class RemoteCall {
                          Clock::duration patience = std::chrono::seconds(10));
   // Whether the thread has come back from the call that was begun last. Also when the process is gone.
   bool has_returned() const;
+  // The same, when it has come back or at the deadline.
+  bool wait_for_return(Clock::time_point deadline) const;
 
   // Both: waits for the return as well, in all for at most `patience`.
   RemoteCallResult call(std::uint64_t function, const std::vector<RemoteArgument>& arguments,

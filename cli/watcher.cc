@@ -81,7 +81,7 @@ void Watcher::wait_for_something(const WatchRules& rules) {
   const auto until = std::min(next_tend_, next_profile_);
   const auto patience = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
   poll(events, 3, static_cast<int>(std::clamp<std::int64_t>(patience, 0, 1000)));
-  if ((events[2].revents & POLLIN) != 0) welcome();
+  if ((events[2].revents & POLLIN) != 0) welcome(rules);
   if ((events[1].revents & POLLIN) != 0) take_signals(rules);
   if ((events[0].revents & POLLIN) != 0) leave();
   if (is_leaving_) return;
@@ -90,7 +90,7 @@ void Watcher::wait_for_something(const WatchRules& rules) {
 }
 
 // The process calls: at its start, or again after it has executed another program in its place.
-void Watcher::welcome() {
+void Watcher::welcome(const WatchRules& rules) {
   const RegionSettings settings{options_.sample_interval, options_.max_depth, options_.seed, best_clock()};
   auto guest = rendezvous_.accept(process_.pid, settings);
   if (!guest) return;
@@ -103,6 +103,7 @@ void Watcher::welcome() {
   session_ = std::move(session);
   watch_.begin(session_, symbols_);
   next_profile_ = Clock::now() + options_.interval;
+  rules.on_session();
 }
 
 // Wrappers that become the service in an instant are not worth a profile; what has been profiled before is.

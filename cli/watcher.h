@@ -36,6 +36,7 @@ struct WatchedProcess {
 // What the ways to come to a process (run, attach) do each in its own.
 struct WatchRules {
   std::function<void(const signalfd_siginfo&)> on_signal;  // but for SIGUSR1, which asks for a profile
+  std::function<void()> on_session = [] {};                // the process has called, and its session begins
   std::function<void()> on_tend = [] {};                   // every second
   std::string on_silence;                                  // said when the process has not called in good time
 };
@@ -64,7 +65,7 @@ class Watcher {
   std::string folder_path() const;
   std::string format_interval() const;
   void wait_for_something(const WatchRules& rules);
-  void welcome();
+  void welcome(const WatchRules& rules);
   void end_of_previous_program(const std::string& successor);
   void take_signals(const WatchRules& rules);
   void tend(const WatchRules& rules);

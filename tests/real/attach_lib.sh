@@ -15,11 +15,9 @@ join() {
   shift 2
   "$LEAKWATCH" attach -o "$folder" "$@" "$pid" >"$folder.stderr" 2>&1 &
   watchers[$folder]=$!
-  wait_until 60 is_watched "$pid" || fail "process $pid was not joined: $(cat "$folder.stderr")"
+  wait_until 60 grep -qs '^leakwatch: watching' "$folder.stderr" || fail "process $pid was not joined: $(cat "$folder.stderr")"
 }
-# The session's memory is there from shortly before the first event until after the last one.
-is_watched() { grep -qs 'memfd:leakwatch' "/proc/$1/maps"; }
-is_left() { ! is_watched "$1"; }
+is_left() { ! grep -qs 'memfd:leakwatch' "/proc/$1/maps"; }
 
 # leave FOLDER...: detaches as Ctrl-C does. All must end well, and have lost nothing.
 leave() {

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/targets/join_point.h"
 #include "tests/targets/truth.h"
 
 namespace {
@@ -40,6 +41,7 @@ SITE void work(std::uint64_t random, long rounds) {
 }
 
 int main(int, char** argv) {
+  wait_to_be_joined();
   slots = std::vector<std::atomic<Block*>>(std::strtoul(argv[3], nullptr, 10));
   std::vector<std::thread> threads;
   for (long i = 0; i < std::strtol(argv[1], nullptr, 10); ++i)

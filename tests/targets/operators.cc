@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <new>
 
+#include "tests/targets/join_point.h"
 #include "tests/targets/truth.h"
 
 namespace {
@@ -54,6 +55,7 @@ void exercise(const char* name, Allocate allocate, Free... frees) {
 }  // namespace
 
 int main() {
+  wait_to_be_joined();
   exercise(
       "plain_new", plain_new, [](void* p) { ::operator delete(p); }, [](void* p) { ::operator delete(p, 256); },
       [](void* p) { ::operator delete(p, std::nothrow); });

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "tests/targets/join_point.h"
 #include "tests/targets/truth.h"
 
 namespace {
@@ -55,6 +56,7 @@ SITE void* mapped_block(void* block, std::size_t size) {
 }
 
 int main() {
+  wait_to_be_joined();
   Truth first, grow, shrink, array, null, zero, alive, empty, mapped;
   for (long i = 0; i < 1000; ++i) {
     const long size = 24 + i * 7;
