@@ -16,8 +16,10 @@
 #include "cli/attached_object.h"
 #include "cli/error.h"
 #include "cli/process.h"
+#include "cli/refusal.h"
 #include "cli/rendezvous.h"
 #include "cli/signals.h"
+#include "cli/status_file.h"
 #include "cli/terminal.h"
 #include "cli/watcher.h"
 
@@ -108,18 +110,33 @@ class Attachment {
   bool is_announced_ = false;
 };
 
+// A process that ends meanwhile fails at any step of it, for a reason that is none.
+template <class Step>
+int unless_it_ends(pid_t pid, Step step) {
+  try {
+    return step();
+  } catch (const Error& error) {
+    if (error.status() == kNotFound || !StatusFile::of_process(pid).has_ended()) throw;
+    throw Error(fmt::format("process {} ended in the meantime", pid), kNotFound);
+  }
+}
+
+int detach(pid_t pid) {
+  const AttachFacts facts = inspect_process(pid);
+  if (!facts.object) throw Error(fmt::format("process {} has nothing of leakwatch's", pid), 126);
+  const std::string reason = AttachedObject(facts).end();
+  if (!reason.empty()) throw Error(fmt::format("process {} was not detached from: {}", pid, reason), 126);
+  return 0;
+}
+
 }  // namespace
 
 int attach_to_process(const AttachOptions& options) {
-  return Attachment(options, inspect_process(options.pid)).go();
+  return unless_it_ends(options.pid, [&] { return Attachment(options, inspect_process(options.pid)).go(); });
 }
 
 int detach_from_process(const DetachOptions& options) {
-  const AttachFacts facts = inspect_process(options.pid);
-  if (!facts.object) throw Error(fmt::format("process {} has nothing of leakwatch's", options.pid), 126);
-  const std::string reason = AttachedObject(facts).end();
-  if (!reason.empty()) throw Error(fmt::format("process {} was not detached from: {}", options.pid, reason), 126);
-  return 0;
+  return unless_it_ends(options.pid, [&] { return detach(options.pid); });
 }
 
 }  // namespace leakwatch

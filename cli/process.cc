@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "cli/thread_files.h"
+#include "symbolize/kernel_file.h"
 
 namespace leakwatch {
 
@@ -34,8 +35,7 @@ std::string link_target(const std::string& path) {
 
 // The fields of stat under the numbers that proc(5) gives them; all empty up to the name, which may hold anything.
 std::vector<std::string> stat_fields(pid_t pid) {
-  std::ifstream file(proc_path(pid, "stat"));
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const std::string text = read_kernel_file(proc_path(pid, "stat"));
   const std::size_t name_end = text.rfind(')');
   if (name_end == std::string::npos) return {};
   std::vector<std::string> fields(3);

@@ -300,8 +300,7 @@ bool RemoteCall::has_caught_signal_pending(pid_t tid) const {
 }
 
 void RemoteCall::refuse(RemoteCallResult& result, pid_t tid) const {
-  const char letter = ThreadFiles(pid_, tid).state();
-  const bool is_gone = letter == '\0' || letter == 'Z' || letter == 'X';
+  const bool is_gone = StatusFile::of_thread(pid_, tid).has_ended();
   if (is_gone && tid != pid_) return;  // the kernel's answer is the same
   if (is_gone && list_threads(pid_).size() <= 1) {
     result.state = RemoteCallResult::State::kGone;

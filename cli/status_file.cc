@@ -8,26 +8,22 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
-#include <iterator>
+
+#include "symbolize/kernel_file.h"
 
 namespace leakwatch {
 
-namespace {
-
-StatusFile read_status(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return StatusFile({std::istreambuf_iterator<char>(file), {}});
-}
-
-}  // namespace
-
 StatusFile StatusFile::of_process(pid_t pid) {
-  return read_status(fmt::format("/proc/{}/status", pid));
+  return StatusFile(read_kernel_file(fmt::format("/proc/{}/status", pid)));
 }
 
 StatusFile StatusFile::of_thread(pid_t pid, pid_t tid) {
-  return read_status(fmt::format("/proc/{}/task/{}/status", pid, tid));
+  return StatusFile(read_kernel_file(fmt::format("/proc/{}/task/{}/status", pid, tid)));
+}
+
+bool StatusFile::has_ended() const {
+  const char state = text("State").value_or("X").front();
+  return state == 'Z' || state == 'X' || !text("VmSize");
 }
 
 std::optional<std::string_view> StatusFile::text(std::string_view name) const {

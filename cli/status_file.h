@@ -19,6 +19,8 @@ class StatusFile {
   static StatusFile of_thread(pid_t pid, pid_t tid);
 
   bool is_empty() const { return text_.empty(); }  // nobody is there any more
+  // Nor is there when it has ended, or is about to and has given up its memory.
+  bool has_ended() const;
   // What follows the name, without blanks around it; nothing when the kernel has no such line.
   std::optional<std::string_view> text(std::string_view name) const;
   // The first number of a line; 0 when there is none.

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
-#include <iterator>
+
+#include "symbolize/kernel_file.h"
 
 namespace leakwatch {
 
@@ -58,8 +58,7 @@ std::vector<MemoryMapping> parse_maps(std::string_view text) {
 }
 
 std::string read_maps_text(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/maps", std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  return read_kernel_file("/proc/" + std::to_string(pid) + "/maps");
 }
 
 const MemoryMapping* find_mapping(const std::vector<MemoryMapping>& mappings, std::uint64_t address) {
