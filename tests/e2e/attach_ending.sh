@@ -2,8 +2,15 @@
 # Programs that end while they are joined, at any moment of it: that is no error of leakwatch's, and it says what it was.
 . "$(dirname "$0")/lib.sh" || exit 1
 
-for hundredths in $(seq -w 0 15); do
+# sleeps PID: it has become sleep(1), or is gone already
+sleeps() {
+  [ ! -e "/proc/$1/exe" ] ||
+    { [ "$(readlink "/proc/$1/exe")" != "$(readlink "/proc/$$/exe")" ] && grep -qs '^State:.S' "/proc/$1/status"; }
+}
+
+for hundredths in $(seq -w 2 2 30); do
   sleep "0.$hundredths" &
+  wait_until 60 sleeps $!
   "$LEAKWATCH" attach -q -i 20ms -o "out.$hundredths" $! 2>stderr
   status=$?
   case $status in
