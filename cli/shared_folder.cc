@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/openat2.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -18,6 +19,7 @@
 #include <future>
 #include <memory>
 #include <random>
+#include <string_view>
 
 #include "cli/process.h"
 #include "cli/refusal.h"
@@ -35,22 +37,60 @@ int open_in_root(int root, const std::string& path, int flags) {
   return static_cast<int>(syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
 }
 
+constexpr std::string_view kPrefix = "leakwatch-";
+constexpr std::size_t kDigits = 16;
+
 std::string random_name() {
   std::random_device source;
-  return fmt::format("leakwatch-{:08x}{:08x}", source(), source());
+  return fmt::format("{}{:08x}{:08x}", kPrefix, source(), source());
+}
+
+bool is_our_kind_of_name(std::string_view name) {
+  return name.starts_with(kPrefix) && name.size() == kPrefix.size() + kDigits &&
+         name.find_first_not_of("0123456789abcdef", kPrefix.size()) == std::string_view::npos;
 }
 
 std::vector<std::string> parents(pid_t pid, uid_t user) {
   return {"/tmp", "/var/tmp", "/dev/shm", "/run", fmt::format("/run/user/{}", user), working_folder(pid), "/"};
 }
 
-void remove_contents(int folder) {
+std::vector<std::string> names_in(int folder) {
+  std::vector<std::string> names;
   const int own = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const auto close_folder = [](DIR* stream) { closedir(stream); };
   const std::unique_ptr<DIR, decltype(close_folder)> stream(own < 0 ? nullptr : fdopendir(own), close_folder);
-  if (stream == nullptr) return;
+  if (stream == nullptr) return names;
   while (const dirent* entry = readdir(stream.get())) {  // NOLINT(concurrency-mt-unsafe): the stream is ours alone
-    unlinkat(folder, entry->d_name, 0);
+    names.emplace_back(entry->d_name);
+  }
+  return names;
+}
+
+void remove_contents(int folder) {
+  for (const std::string& name : names_in(folder)) unlinkat(folder, name.c_str(), 0);
+}
+
+// Nothing but a folder of ours: not a link, not something that was mounted there, of our own user, not locked by one
+// that lives, and with nothing in it that we would not put there.
+bool empty_if_abandoned(int parent, const std::string& name) {
+  open_how how{};
+  how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH;
+  const Descriptor folder(static_cast<int>(syscall(SYS_openat2, parent, name.c_str(), &how, sizeof how)));
+  struct stat status {};
+  if (!folder.is_open() || fstat(folder.number(), &status) != 0 || status.st_uid != geteuid()) return false;
+  if (flock(folder.number(), LOCK_EX | LOCK_NB) != 0) return false;
+  for (const std::string& file : names_in(folder.number())) {
+    const bool is_ours = file == "." || file == ".." || file == "socket" || file.starts_with("libleakwatch");
+    if (!is_ours) return false;
+  }
+  remove_contents(folder.number());
+  return true;
+}
+
+void remove_abandoned(int parent) {
+  for (const std::string& name : names_in(parent)) {
+    if (is_our_kind_of_name(name) && empty_if_abandoned(parent, name)) unlinkat(parent, name.c_str(), AT_REMOVEDIR);
   }
 }
 
@@ -107,12 +147,15 @@ bool SharedFolder::make_in(int root, const std::string& parent, Purpose purpose)
   struct statvfs mount {};
   if (fstatvfs(parent_.number(), &mount) != 0) return give_up(std::strerror(errno));
   if (purpose == Purpose::kCode && (mount.f_flag & ST_NOEXEC) != 0) return give_up("mounted noexec");
+  remove_abandoned(parent_.number());
   name_ = random_name();
   if (mkdirat(parent_.number(), name_.c_str(), kFolderMode) != 0) return give_up(std::strerror(errno));
   path_ = (parent == "/" ? "" : parent) + "/" + name_;
   folder_ = Descriptor(openat(parent_.number(), name_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   // Whatever the umask is.
-  if (!folder_.is_open() || fchmod(folder_.number(), kFolderMode) != 0) return give_up(std::strerror(errno));
+  if (!folder_.is_open() || fchmod(folder_.number(), kFolderMode) != 0 ||
+      flock(folder_.number(), LOCK_EX | LOCK_NB) != 0)
+    return give_up(std::strerror(errno));
   const Descriptor theirs(open_as(root, path_, O_RDONLY | O_DIRECTORY, user_, group_));
   return theirs.is_open() || give_up("the process may not enter it");
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A new folder that a running process and we both see, wherever its root and its mounts are: made in a folder of the
-// process, through /proc/PID/root. Gone with everything in it at the end.
+// process, through /proc/PID/root. Gone with everything in it at the end; what a leakwatch that was killed has left
+// there goes when the next one comes. It is told by a lock (flock(2)) that each has on its folder while it lives.
 //
 // Nothing in the other's file system can lead us out of it: paths are resolved as if its root were ours
 // (openat2(2), RESOLVE_IN_ROOT), and once made the folder is only spoken of by its descriptor.
