@@ -42,7 +42,7 @@ void write_allocation(Session& session, ThreadState& thread, void* block, std::s
   if (thread.ring == nullptr) return lose_allocation(session);  // no ring, so no room to take the stack in either
   // Before the walk: a time stamp waits for what came before it, and the walk can go on beside what comes after.
   const std::uint64_t time = time_stamp(session.clock);
-  const std::uint64_t stack = take_stack(session, *thread.ring, hook_frame);
+  const std::uint64_t stack = take_stack(session, thread, hook_frame);
   if (!session.exact && !session.sampled.insert(block, false)) return lose_allocation(session);
   const std::uint64_t words[shared::kAllocateWords] = {
       shared::event_word(shared::EventKind::kAllocate, reinterpret_cast<std::uintptr_t>(block)), time, size, stack};

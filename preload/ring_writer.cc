@@ -105,7 +105,7 @@ void claim_ring(Session& session, ThreadState& thread) {
     while (used < i + 1 && !session.header->rings_used.compare_exchange_weak(used, i + 1, std::memory_order_acq_rel)) {
     }
     if (!open_pages(session.words_of(ring), session.ring_words * 8) ||
-        !open_pages(session.scratch_of(ring), (session.max_depth + 1) * std::uint64_t{8})) {
+        !open_pages(session.scratch_of(ring).addresses, session.scratch_words() * 8)) {
       ring.owner.store(0, std::memory_order_release);
       return;
     }

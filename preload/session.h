@@ -15,6 +15,7 @@
 
 #include "preload/frame_rules.h"
 #include "preload/modules.h"
+#include "preload/remembered_walks.h"
 #include "preload/sampled_set.h"
 #include "preload/stack_table.h"
 #include "proto/shared_memory.h"
@@ -22,6 +23,12 @@
 namespace leakwatch::preload {
 
 struct SessionPage;
+
+// Room for one walk.
+struct Scratch {
+  std::uint64_t* addresses;
+  void* record;
+};
 
 struct Session {
   std::uint32_t id;  // unique within the process's life and its children's, never one of HookGate's
@@ -38,7 +45,7 @@ struct Session {
   std::uint64_t shared_bytes;  // of the mapping
   shared::Ring* rings;
   std::uint64_t* words;    // of all rings
-  std::uint64_t* scratch;  // private: max_depth + 1 words for each ring
+  std::uint64_t* scratch;  // private: scratch_words() for each ring
   std::atomic<std::uint32_t> shared_ring_locked;
   std::uint64_t main_stack_end;
   std::atomic<std::uint64_t> main_thread_pointer;  // 0 until the main thread has joined
@@ -50,6 +57,7 @@ struct Session {
   std::size_t default_guard_bytes;
   FrameRules frame_rules;
   StackTable stacks;
+  RememberedWalks walks;
   Modules modules;
   SampledSet sampled;
   const std::uint16_t* filter;  // what free_filter is during the session
@@ -59,7 +67,11 @@ struct Session {
   bool is_own_code(std::uint64_t pc) const { return pc - own_code < own_code_bytes; }
   std::uint64_t index_of(const shared::Ring& ring) const { return static_cast<std::uint64_t>(&ring - rings); }
   std::uint64_t* words_of(const shared::Ring& ring) { return words + index_of(ring) * ring_words; }
-  std::uint64_t* scratch_of(const shared::Ring& ring) { return scratch + index_of(ring) * (max_depth + 1); }
+  Scratch scratch_of(const shared::Ring& ring) {
+    std::uint64_t* addresses = scratch + index_of(ring) * scratch_words();
+    return {addresses, addresses + max_depth + 1};
+  }
+  std::uint64_t scratch_words() const { return max_depth + 1 + WalkRecord::room_bytes(max_depth) / 8; }
   void wake_reader();
   // The rest of the process's life goes unwatched. Hooks in flight may still write: the memory stays mapped.
   void end(shared::End reason);

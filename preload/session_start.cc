@@ -101,16 +101,22 @@ void describe_process(Session& session) {
 
 // One mapping: first what is opened piece by piece, then what is used all over.
 bool map_tables(Session& session) {
-  const std::size_t scratch = whole_pages(std::size_t{session.ring_count} * (session.max_depth + 1) * 8);
+  const std::size_t scratch = whole_pages(session.ring_count * session.scratch_words() * 8);
   constexpr std::size_t kIndex = whole_pages(StackTable::kIndexBytes), kRules = whole_pages(FrameRules::kTableBytes),
-                        kSampled = whole_pages(SampledSet::kTableBytes), kKnown = whole_pages(Modules::kTableBytes);
-  session.private_bytes = scratch + kIndex + kRules + kSampled + kKnown;
+                        kSampled = whole_pages(SampledSet::kTableBytes), kKnown = whole_pages(Modules::kTableBytes),
+                        kWalks = whole_pages(RememberedWalks::kMemoryBytes);
+  session.private_bytes = scratch + kIndex + kWalks + kRules + kSampled + kKnown;
   session.private_memory = reserve_private(session.private_bytes);
   if (session.private_memory == nullptr) return false;
   char* at = static_cast<char*>(session.private_memory);
   const auto next_table = [&at](std::size_t bytes) { return static_cast<void*>((at += bytes) - bytes); };
   session.scratch = static_cast<std::uint64_t*>(next_table(scratch));
   session.stacks.start(session.header, static_cast<std::uint64_t*>(next_table(kIndex)));
+  void* walks = next_table(kWalks);
+  if (session.exact) {
+    if (!open_pages(walks, RememberedWalks::kTableBytes)) return false;
+    session.walks.start(walks, &session.stacks);
+  }
   if (!open_pages(at, kRules + kSampled + kKnown)) return false;
   session.frame_rules.start(static_cast<FrameRules::Place*>(next_table(kRules)), &session.modules);
   session.sampled.start(static_cast<std::uint64_t*>(next_table(kSampled)), session.page->sampled_filter);

@@ -17,7 +17,8 @@ constexpr std::size_t kProbes = 8;  // one cache line
 constexpr std::uint64_t kOffsetMask = 0xffffffff;
 constexpr std::uint64_t kOpenWords = 1 << 17;  // a mebibyte
 
-// Multiply and fold (as in wyhash, by Wang Yi): each word is mixed over 128 bits.
+// Multiply and fold (as in wyhash, by Wang Yi): each word is mixed over 128 bits. Pairs of words do not wait for each
+// other; a key that moves on tells their places apart.
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   __extension__ using Product = unsigned __int128;
   const Product product = static_cast<Product>(a) * b;
@@ -25,9 +26,12 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
 }
 
 std::uint64_t hash_stack(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) {
-  std::uint64_t hash = mix(epoch ^ 0xa0761d6478bd642f, depth ^ 0xe7037ed1a0b428db);
-  for (std::uint32_t i = 0; i < depth; ++i) hash = mix(hash ^ addresses[i], 0x8ebc6af09c88c6e3);
-  return hash;
+  std::uint64_t sum = 0, key = 0x8ebc6af09c88c6e3;
+  std::uint32_t i = 0;
+  for (; i + 1 < depth; i += 2, key += 0x9e3779b97f4a7c15)
+    sum += mix(addresses[i] ^ key, addresses[i + 1] ^ (key + 0xd1342543de82ef95));
+  if (i < depth) sum += mix(addresses[i] ^ key, key + 0xd1342543de82ef95);
+  return mix(sum ^ epoch ^ 0xa0761d6478bd642f, depth ^ 0xe7037ed1a0b428db);
 }
 
 }  // namespace
@@ -59,6 +63,24 @@ std::uint64_t StackTable::find_or_add(const std::uint64_t* addresses, std::uint3
     }
   }
   header_->stacks_refused.fetch_add(1, std::memory_order_relaxed);
+  return shared::kNoStack;
+}
+
+std::uint64_t StackTable::find(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) const {
+  const std::uint64_t hash = hash_stack(addresses, depth, epoch);
+  const std::uint64_t tag = hash & ~kOffsetMask;
+  std::size_t table_size = kFirstTable;
+  std::uint64_t* table = index_;
+  const std::uint32_t open = open_tables_.load(std::memory_order_acquire);
+  for (std::uint32_t t = 0; t < open; ++t, table += table_size, table_size *= 4) {
+    const std::size_t home = (hash & (table_size - 1)) & ~(kProbes - 1);
+    for (std::size_t i = 0; i < kProbes; ++i) {
+      const std::uint64_t word = std::atomic_ref<std::uint64_t>(table[home + i]).load(std::memory_order_acquire);
+      if (word == 0) return shared::kNoStack;
+      if ((word & ~kOffsetMask) == tag && matches(word & kOffsetMask, addresses, depth, epoch))
+        return word & kOffsetMask;
+    }
+  }
   return shared::kNoStack;
 }
 

@@ -25,10 +25,23 @@ class StackTable {
   // `index` is kIndexBytes of zeroes, reserved and not yet open.
   void start(shared::Header* header, std::uint64_t* index);
 
+  // The id of the stack, or shared::kNoStack when it is not there.
+  std::uint64_t find(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) const;
+
   // The id of the stack, or shared::kNoStack when there is no room.
   std::uint64_t find_or_add(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch);
 
+  // A number that says how the stack was last walked: remembered_walks.h. 0 at first.
+  std::uint32_t layout_of(std::uint64_t id) const { return layout_word(id).load(std::memory_order_relaxed); }
+  void set_layout(std::uint64_t id, std::uint32_t layout) {
+    if (layout_of(id) != layout) layout_word(id).store(layout, std::memory_order_relaxed);
+  }
+
  private:
+  std::atomic_ref<std::uint32_t> layout_word(std::uint64_t id) const {
+    return std::atomic_ref<std::uint32_t>(reinterpret_cast<shared::StackHeader*>(entries_ + id)->writers_note);
+  }
+
   std::uint64_t add(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch);
   bool matches(std::uint64_t id, const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) const;
 

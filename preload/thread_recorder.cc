@@ -40,7 +40,7 @@ void write_long(Session& session, ThreadState& thread, EventKind kind, std::uint
 
 std::uint64_t stack_of_creator(Session& session, ThreadState& thread, const void* hook_frame) {
   if (thread.ring == nullptr) return shared::kNoStack;
-  return take_stack(session, *thread.ring, hook_frame);
+  return take_stack(session, thread, hook_frame);
 }
 
 void write_attributes(Session& session, ThreadState& thread, std::uint64_t token, const pthread_attr_t* attributes) {

@@ -19,18 +19,21 @@ struct ThreadState {
   // Far beyond what a thread can allocate: unwatched for good, and put aside for a moment (PassedOn in recorder.h).
   static constexpr std::uint64_t kNever = std::uint64_t{1} << 60;
   static constexpr std::uint64_t kPutAside = std::uint64_t{1} << 61;
+  static constexpr std::uint64_t kNothingMapped = ~std::uint64_t{0};
 
   std::uint64_t bytes_until_sample;  // an allocation that would bring it to zero or below takes the slow path
   std::uint64_t random;
-  shared::Ring* ring;        // null until the thread has one in `session`
-  std::uint64_t room_until;  // the ring has room up to this position; saves reading the reader's cache line
-  std::uint64_t token;       // of a thread that we saw being created (thread_recorder.h), else 0
-  const void* passed_on;     // the block that the next function is releasing on our behalf: see recorder.h
-  std::uint32_t session;     // the session that the fields above belong to, 0 for none
-  bool busy;                 // inside a hook: a nested call (a signal handler, dlsym) is passed through
+  shared::Ring* ring;         // null until the thread has one in `session`
+  std::uint64_t room_until;   // the ring has room up to this position; saves reading the reader's cache line
+  std::uint64_t token;        // of a thread that we saw being created (thread_recorder.h), else 0
+  const void* passed_on;      // the block that the next function is releasing on our behalf: see recorder.h
+  std::uint64_t mapped_from;  // the thread's stack is mapped from here to its end: mapped_stack.h
+  std::uint32_t session;      // the session that the fields above belong to, 0 for none
+  bool busy;                  // inside a hook: a nested call (a signal handler, dlsym) is passed through
   OwnCall own_call;
+  std::uint8_t foreign_stacks;  // how often a stack pointer was not on the thread's own stack: mapped_stack.h
 };
-static_assert(sizeof(ThreadState) < 64);
+static_assert(sizeof(ThreadState) <= 64);
 
 extern __thread ThreadState thread_state __attribute__((tls_model("initial-exec"), visibility("hidden")));
 

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "preload/walk_layout.h"
+
 namespace leakwatch::preload {
 
 struct Session;
@@ -24,8 +26,9 @@ struct CallSite {
 };
 
 // Writes at most `max_depth` addresses and perhaps a mark after them (shared_memory.h says what the addresses mean);
-// `addresses` has room for max_depth + 1. Returns how many were written.
-std::uint32_t unwind(Session& session, const CallSite& site, std::uint64_t* addresses, std::uint32_t max_depth);
+// `addresses` has room for max_depth + 1. Returns how many were written. `record` gets to know what the walk read.
+std::uint32_t unwind(Session& session, const CallSite& site, std::uint64_t* addresses, std::uint32_t max_depth,
+                     WalkRecord& record);
 
 // The thread's stack: readable from `low` to `high`. A stack that we know nothing of (a fiber, an alternate signal
 // stack) is trusted to the end of the page that sp is on.

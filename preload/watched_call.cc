@@ -36,6 +36,8 @@ void join_session(Session& session, ThreadState& thread) {
   thread.session = session.id;
   thread.token = 0;  // of an earlier session
   thread.ring = nullptr;
+  thread.mapped_from = ThreadState::kNothingMapped;
+  thread.foreign_stacks = 0;
   if (current_thread_id(session) == session.process_id)
     session.main_thread_pointer.store(reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer()),
                                       std::memory_order_relaxed);
@@ -48,12 +50,30 @@ void join_session(Session& session, ThreadState& thread) {
   register_thread_end(session);
 }
 
-std::uint64_t take_stack(Session& session, const shared::Ring& ring, const void* hook_frame) {
-  std::uint64_t* scratch = session.scratch_of(ring);
+// In the object that tests/walks is about, every walk that was found is done nevertheless, and both are compared.
+#ifdef LEAKWATCH_CHECK_WALKS
+constexpr bool kCheckWalks = true;
+void count_walk(std::uint64_t known, std::uint64_t walked);
+#else
+constexpr bool kCheckWalks = false;
+inline void count_walk(std::uint64_t, std::uint64_t) {}
+#endif
+
+std::uint64_t take_stack(Session& session, ThreadState& thread, const void* hook_frame) {
+  const CallSite site = CallSite::of(hook_frame);
+  const StackExtent extent = stack_around(session, site.sp);
+  const Scratch scratch = session.scratch_of(*thread.ring);
   // Before the walk: what is unloaded meanwhile was there when it began.
   const std::uint64_t epoch = session.modules.epoch();
-  const std::uint32_t depth = unwind(session, CallSite::of(hook_frame), scratch, session.max_depth);
-  return session.stacks.find_or_add(scratch, depth, epoch);
+  const std::uint64_t known = session.walks.find(site, extent, thread, epoch, scratch.addresses);
+  if (known != shared::kNoStack && !kCheckWalks) [[likely]]
+    return known;
+  WalkRecord record(scratch.record, session.max_depth);
+  const std::uint32_t depth = unwind(session, site, scratch.addresses, session.max_depth, record);
+  const std::uint64_t stack = session.stacks.find_or_add(scratch.addresses, depth, epoch);
+  if constexpr (kCheckWalks) count_walk(known, stack);
+  session.walks.remember(site, extent, thread, record, stack);
+  return stack;
 }
 
 }  // namespace leakwatch::preload

@@ -63,7 +63,7 @@ class WatchedCall {
 // The thread's first event in this session: claims a ring, draws the distance to the first sample.
 void join_session(Session& session, ThreadState& thread);
 
-// The id of the stack that leads to the hook whose frame this is; the ring's owner is the calling thread.
-std::uint64_t take_stack(Session& session, const shared::Ring& ring, const void* hook_frame);
+// The id of the stack that leads to the hook whose frame this is. The thread has a ring.
+std::uint64_t take_stack(Session& session, ThreadState& thread, const void* hook_frame);
 
 }  // namespace leakwatch::preload

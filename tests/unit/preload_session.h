@@ -24,7 +24,6 @@ class PreloadSession {
         known_(preload::Modules::kMaxKnown),
         filter_(preload::kFilterElements) {
     shared::Header& header = region.header();
-    scratch_bytes_ = header.ring_count * std::size_t{header.max_depth + 1} * sizeof(std::uint64_t);
     char* base = reinterpret_cast<char*>(&header);
     preload::Session& s = page_.session;
     s.id = 2;
@@ -39,12 +38,15 @@ class PreloadSession {
     s.header = &header;
     s.rings = &region.ring(0);
     s.words = reinterpret_cast<std::uint64_t*>(base + header.words_offset);
+    scratch_bytes_ = header.ring_count * s.scratch_words() * sizeof(std::uint64_t);
     s.scratch = static_cast<std::uint64_t*>(preload::map_private(scratch_bytes_));
+    walks_ = preload::map_private(preload::RememberedWalks::kMemoryBytes);
     void* const* stack_end = static_cast<void**>(dlsym(RTLD_DEFAULT, "__libc_stack_end"));
     s.main_stack_end = stack_end == nullptr ? 0 : reinterpret_cast<std::uintptr_t>(*stack_end);
     s.main_thread_pointer = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
     s.stacks.start(&header, index_.data());
     s.modules.start(&header, known_.data());
+    if (s.exact) s.walks.start(walks_, &s.stacks);
     s.frame_rules.start(rules_.data(), &s.modules);
     s.filter = filter_.data();
     s.sampled.start(sampled_.data(), filter_.data());
@@ -54,6 +56,7 @@ class PreloadSession {
   ~PreloadSession() {
     preload::session_page = nullptr;
     munmap(page_.session.scratch, scratch_bytes_);
+    munmap(walks_, preload::RememberedWalks::kMemoryBytes);
   }
   PreloadSession(const PreloadSession&) = delete;
   PreloadSession& operator=(const PreloadSession&) = delete;
@@ -65,6 +68,7 @@ class PreloadSession {
  private:
   preload::SessionPage page_{};
   std::size_t scratch_bytes_ = 0;
+  void* walks_ = nullptr;
   std::vector<preload::FrameRules::Place> rules_;
   std::vector<std::uint64_t> index_, sampled_;
   std::vector<preload::Modules::Known> known_;

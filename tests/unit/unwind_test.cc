@@ -70,12 +70,13 @@ struct Capture {
       : max_depth(depth), region(RegionSettings{.max_depth = depth}), session(region) {
     ours.reserve(max_depth + 1);
     theirs.reserve(kDepth * 2);
+    record_room.resize(preload::WalkRecord::room_bytes(max_depth) / sizeof(std::uint64_t));
   }
   std::uint32_t max_depth;
   SharedRegion region;
   PreloadSession session;
   Oracle oracle;
-  Addresses ours, theirs;
+  Addresses ours, theirs, record_room;
 };
 
 // Both walks, from the caller of this function outwards.
@@ -86,7 +87,8 @@ struct Capture {
   capture.oracle.get_context(&context);
   capture.oracle.walk(context, capture.theirs);
   capture.ours.resize(capture.max_depth + 1);
-  capture.ours.resize(unwind(*capture.session, site, capture.ours.data(), capture.max_depth));
+  preload::WalkRecord record(capture.record_room.data(), capture.max_depth);
+  capture.ours.resize(unwind(*capture.session, site, capture.ours.data(), capture.max_depth, record));
 }
 
 Addresses without_bits(Addresses addresses) {

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Walks that need not be done again (exact mode). A true walk is a chain of dependent loads; where its words lie
+// relative to sp hardly ever changes for one place of the program. So remember the layout (walk_layout.h); next time,
+// load all of its words at once, and ask the stack table for these return addresses. If the table has them as a stack
+// that was once walked with this very layout, then that is the stack, and its id is known.
+//
+// Why this is exact. A walk of N frames is a function of (pc, sp, rbp), of the rules (frame_rules.h, one for each pc as
+// long as the epoch stays), and of the stack's words that it reads. Let a true walk have found the stack S with the
+// layout L. Let now pc be S's first address, the words at L's places be the others, and L's checks hold. Then by
+// induction from the leaf the walk would do what it did then: it is in frame i with the same pc, with sp as far above
+// the first sp, and, where it counts from rbp, with rbp as far above it (that is what the checks say). So it takes the
+// same rule, reads the words at the same places, and there stands, as compared, the same return address. It ends where
+// it ended: the last pc has no caller, or the depth is reached. All of S is compared, word for word; hashes only choose
+// what to compare with. That S was walked with L is noted in the private half of S's entry (StackTable::layout_of).
+//
+// What a walk may depend on beside these words is not remembered: signal frames, frames that libunwind walked, frames
+// of our own (S does not show them), stacks that end in code without rules or at the end of what is known to be stack.
+// An entry of another epoch is another stack.
+//
+// No load leaves the stack. L says how far up it reads, and it is only tried when the stack goes that far. Between sp
+// and there everything is mapped, because the thread stands on its own stack: somewhere above the lowest sp from which
+// all pages up to the thread's end were seen to be there (ThreadState::mapped_from). A coroutine's stack is not among
+// those, and is walked.
+//
+// Which layout: under a hash of (pc, distance of sp from the stack's end) stands a layout, or, where more than one came
+// by, the place of a return address that tells them apart: hash that too, and look again. A choice, never a proof.
+//
+// All of it is shared by the threads and bounded; nothing is written while walks are known.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "preload/stack_table.h"
+#include "preload/thread_state.h"
+#include "preload/unwind.h"
+#include "preload/walk_layout.h"
+
+namespace leakwatch::preload {
+
+class RememberedWalks {
+ public:
+  static constexpr std::size_t kNodes = 16384;
+  static constexpr std::size_t kIndexPlaces = 16384;
+  static constexpr std::size_t kLayoutBytes = std::size_t{4} << 20;
+  struct Node {
+    std::atomic<std::uint64_t> check;    // key ^ content: a torn pair does not match
+    std::atomic<std::uint64_t> content;  // a layout's number, or kBranch and a place in words above sp
+  };
+  static constexpr std::size_t kTableBytes = kNodes * sizeof(Node) + kIndexPlaces * sizeof(std::uint32_t);
+  static constexpr std::size_t kMemoryBytes = kTableBytes + kLayoutBytes;
+
+  // `memory` is kMemoryBytes of zeroes, of which the first kTableBytes are open.
+  void start(void* memory, StackTable* stacks);
+
+  // The id of the stack that a walk from `site` would find, or shared::kNoStack when it has to be done. `addresses` is
+  // room for what a walk may write.
+  std::uint64_t find(const CallSite& site, const StackExtent& extent, const ThreadState& thread, std::uint64_t epoch,
+                     std::uint64_t* addresses) const;
+
+  // A walk from `site` found `stack`.
+  void remember(const CallSite& site, const StackExtent& extent, ThreadState& thread, const WalkRecord& record,
+                std::uint64_t stack);
+
+ private:
+  using LayoutNumber = std::uint32_t;  // its place in layouts_; 0 is none
+
+  const WalkLayout& layout(LayoutNumber number) const {
+    return *reinterpret_cast<const WalkLayout*>(layouts_ + number);
+  }
+  LayoutNumber choose(const CallSite& site, const StackExtent& extent) const;
+  void put(const CallSite& site, const StackExtent& extent, LayoutNumber number);
+  LayoutNumber find_or_add(const WalkRecord& record);
+  bool open_layouts_until(std::uint32_t end);
+
+  StackTable* stacks_;
+  Node* nodes_;                      // null in sampled mode, where walks are rare
+  std::uint32_t* index_;             // of equal layouts
+  std::uint32_t* layouts_;           // appended to, never changed
+  std::atomic<std::uint32_t> used_;  // words of layouts_
+  std::atomic<std::uint32_t> open_;
+};
+
+}  // namespace leakwatch::preload
