@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """time of a load with and without us, as ratios
 
-churn-N: tests/bench/churn.cc on N threads, time of an iteration (20 frames, 2,500 stacks, 2.3 events an iteration).
+storm-N: tests/bench/storm.cc on N threads, time of an iteration (20 to 26 frames, 2,500 stacks, 2.5 events an iteration);
+    where it is installed, also under heaptrack's preload, with its output thrown away.
 threads-N: tests/bench/threads.cc with N makers, time to create and join a thread.
 redis: where it is installed, under redis-benchmark with 50 clients and a pipeline of 16, time of a request.
 
@@ -10,12 +11,16 @@ who are busy on the same machine.
 """
 
 import csv
+import pathlib
 import random
 import shutil
 import subprocess
 import time
 
-from harness import MODES, median, print_table, quantile
+from harness import HEAPTRACK, HEAPTRACK_PRELOAD, MODES, median, print_table, quantile
+
+# What the time that exact mode adds to an iteration of a storm may be of what heaptrack adds.
+GOALS = {"storm-1": 0.15, "storm-2": 0.08}
 
 
 def two_times(text):
@@ -23,8 +28,12 @@ def two_times(text):
     return {"": float(wall), ", processor": float(processor)}
 
 
-def run_churn(threads):
-    return lambda bench, mode: two_times(bench.output(mode, [bench.program("churn"), threads, 1_000_000]))
+def run_storm(threads):
+    def run(bench, mode):
+        # So many that the first time of each stack and page hardly counts.
+        iterations = 500_000 if bench.is_quick else 3_000_000
+        return two_times(bench.output(mode, [bench.program("storm"), threads, iterations]))
+    return run
 
 
 def run_threads(makers):
@@ -59,16 +68,42 @@ def wait_for_redis(port, process):
 
 
 def loads():
-    found = {f"churn-{threads}": run_churn(threads) for threads in (1, 2)}
+    found = {f"storm-{threads}": run_storm(threads) for threads in (1, 2)}
     found |= {f"threads-{makers}": run_threads(makers) for makers in (1, 8)}
     if shutil.which("redis-server") and shutil.which("redis-benchmark"):
         found["redis"] = run_redis
     return found
 
 
-def ratios(rounds, kind, mode):
-    values = [measured[mode][kind] / measured["native"][kind] for measured in rounds]
+def spread(values):
     return f"{median(values):.3f} ({quantile(values, 0.25):.3f} to {quantile(values, 0.75):.3f})"
+
+
+def ratios(rounds, kind, mode):
+    return spread([measured[mode][kind] / measured["native"][kind] for measured in rounds])
+
+
+def rows_against_heaptrack(name, rounds):
+    for kind in rounds[0]["native"]:
+        added = {mode: [measured[mode][kind] - measured["native"][kind] for measured in rounds]
+                 for mode in ("exact", HEAPTRACK)}
+        shares = [ours / theirs for ours, theirs in zip(added["exact"], added[HEAPTRACK])]
+        yield [name + kind, f"{median(added['exact']):.0f}", f"{median(added[HEAPTRACK]):.0f}", spread(shares),
+               GOALS[name]]
+
+
+def modes_of(name):
+    return (*MODES, HEAPTRACK) if name in GOALS and HEAPTRACK_PRELOAD.exists() else MODES
+
+
+def print_against_heaptrack(results):
+    if not HEAPTRACK_PRELOAD.exists():
+        print("\nNot measured against heaptrack: it is not installed")
+        return
+    print_table(
+        "Time that exact mode adds to an iteration, by what heaptrack's preload adds to it",
+        ["load", "exact adds, ns", "heaptrack adds, ns", "exact / heaptrack", "goal, at most"],
+        [row for name in GOALS for row in rows_against_heaptrack(name, results[name])])
 
 
 def rows_of(name, rounds):
@@ -81,10 +116,13 @@ def measure(bench):
     results = {name: [] for name in loads()}
     for number in range(bench.rounds):
         bench.progress(f"cost: round {number + 1} of {bench.rounds}")
-        order = MODES[number % 3 :] + MODES[: number % 3]  # no mode has the first turn each time
         for name, run in loads().items():
+            modes = modes_of(name)
+            first = number % len(modes)  # no mode has the first turn each time
+            order = modes[first:] + modes[:first]
             results[name].append({mode: run(bench, mode) for mode in order})
     print_table(
         f"Time of a load, by its native time: median of the rounds (middle half of them), {bench.rounds} in all",
         ["load", "native, ns", "sampled / native", "exact / native"],
         [row for name, rounds in results.items() for row in rows_of(name, rounds)])
+    print_against_heaptrack(results)

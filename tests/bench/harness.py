@@ -12,6 +12,8 @@ import sys
 import tempfile
 
 MODES = ("native", "sampled", "exact")
+HEAPTRACK = "heaptrack"  # one more mode, of some loads
+HEAPTRACK_PRELOAD = pathlib.Path("/usr/lib/heaptrack/libheaptrack_preload.so")
 
 
 def quantile(values, part):
@@ -69,10 +71,12 @@ class Bench:
         return self.root / "build" / "tests" / "bench" / name
 
     def watched(self, mode, command, options=()):
-        """The command line that runs `command` in one of MODES."""
+        """The command line that runs `command` in one of the modes."""
         command = [str(word) for word in command]
         if mode == "native":
             return command
+        if mode == HEAPTRACK:
+            return ["env", f"LD_PRELOAD={HEAPTRACK_PRELOAD}", "DUMP_HEAPTRACK_OUTPUT=/dev/null", *command]
         exact = ["--exact"] if mode == "exact" else []
         folder = self.work / f"profiles.{next(self._folders)}"
         return [str(self.leakwatch), "run", "-q", *exact, *options, "-o", str(folder), "--", *command]
