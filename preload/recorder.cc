@@ -46,7 +46,7 @@ void write_allocation(Session& session, ThreadState& thread, void* block, std::s
   if (!session.exact && !session.sampled.insert(block, false)) return lose_allocation(session);
   const std::uint64_t words[shared::kAllocateWords] = {
       shared::event_word(shared::EventKind::kAllocate, reinterpret_cast<std::uintptr_t>(block)), time, size, stack};
-  if (write_event(session, thread, words, shared::kAllocateWords, shared::kAllocationWaitNs)) return;
+  if (write_event(session, thread, words, shared::kAllocationWaitNs)) return;
   lose_allocation(session);
   if (!session.exact) session.sampled.remove(block, false);
 }
@@ -57,7 +57,7 @@ void write_free(Session& session, ThreadState& thread, bool nested, void* block,
   const std::uint64_t words[shared::kFreeWords] = {shared::event_word(kind, reinterpret_cast<std::uintptr_t>(block)),
                                                    time_stamp(session.clock)};
   if (nested ? write_nested_event(session, words, shared::kFreeWords)
-             : write_event(session, thread, words, shared::kFreeWords, shared::kFreeWaitNs))
+             : write_event(session, thread, words, shared::kFreeWaitNs))
     return;
   lose_free(session);
   if (!nested) session.end(shared::End::kReaderSlow);

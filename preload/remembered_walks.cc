@@ -57,17 +57,42 @@ bool checks_hold(const WalkLayout& layout, const CallSite& site) {
   return true;
 }
 
-// What stands at the layout's places, as a walk would write it. 0 when the walk would have ended there.
-std::uint32_t load_stack(const WalkLayout& layout, const CallSite& site, std::uint64_t* addresses) {
+struct LoadedStack {
+  std::uint32_t depth;  // 0 when the walk would have ended where it was cut
+  std::uint64_t hash;
+};
+
+// Of a walk that was cut: the last word is in no stack.
+LoadedStack end_cut_stack(const WalkLayout& layout, const std::uint64_t* words, std::uint64_t epoch,
+                          std::uint64_t* addresses, std::uint32_t done) {
+  const std::uint16_t* places = layout.first_return();
+  if (words[places[layout.returns]] == 0) return {0, 0};
+  for (; done < layout.returns; ++done) addresses[done + 1] = words[places[done]];
+  addresses[done + 1] = static_cast<std::uint64_t>(shared::Mark::kTruncated);
+  return {done + 2, StackTable::hash_of(addresses, done + 2, epoch)};
+}
+
+// What stands at the layout's places, as a walk would write it. By pairs, as they are hashed and compared.
+LoadedStack load_stack(const WalkLayout& layout, const CallSite& site, std::uint64_t epoch, std::uint64_t* addresses) {
   const std::uint16_t* places = layout.first_return();
   const auto* words = reinterpret_cast<const std::uint64_t*>(site.sp);
-  addresses[0] = site.pc;
-  std::uint32_t i = 0;
-  for (; i < layout.returns; ++i) addresses[i + 1] = words[places[i]];
-  if (layout.is_cut == 0) return i + 1;
-  if (words[places[i]] == 0) return 0;
-  addresses[i + 1] = static_cast<std::uint64_t>(shared::Mark::kTruncated);
-  return i + 2;
+  const std::uint32_t returns = layout.returns;
+  if (returns == 0) return {0, 0};
+  StackHash hash;
+  const auto add = [&hash](std::uint64_t* to, __m128i pair) {
+    store_pair(to, pair);
+    hash.add(pair);
+  };
+  add(addresses, pair_of(&site.pc, words + places[0]));
+  std::uint32_t i = 1;
+  for (; i + 1 < returns; i += 2) add(addresses + i + 1, pair_of(words + places[i], words + places[i + 1]));
+  if (layout.is_cut != 0) [[unlikely]]
+    return end_cut_stack(layout, words, epoch, addresses, i);
+  if (i < returns) {
+    addresses[i + 1] = words[places[i]];
+    hash.add_last(addresses[i + 1]);
+  }
+  return {returns + 1, hash.finish(returns + 1, epoch)};
 }
 
 std::uint64_t hash_layout(const std::uint32_t* words, std::size_t count) {
@@ -117,9 +142,9 @@ std::uint64_t RememberedWalks::find(const CallSite& site, const StackExtent& ext
   if (number == 0) return shared::kNoStack;
   const WalkLayout& chosen = layout(number);
   if (chosen.end > extent.high - site.sp || !checks_hold(chosen, site)) return shared::kNoStack;
-  const std::uint32_t depth = load_stack(chosen, site, addresses);
-  if (depth == 0) return shared::kNoStack;
-  const std::uint64_t stack = stacks_->find(addresses, depth, epoch);
+  const LoadedStack loaded = load_stack(chosen, site, epoch, addresses);
+  if (loaded.depth == 0) return shared::kNoStack;
+  const std::uint64_t stack = stacks_->find(addresses, loaded.depth, epoch, loaded.hash);
   return stack != shared::kNoStack && stacks_->layout_of(stack) == number ? stack : shared::kNoStack;
 }
 

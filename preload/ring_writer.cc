@@ -120,8 +120,8 @@ void release_ring(ThreadState& thread) {
   thread.ring = nullptr;
 }
 
-bool write_event(Session& session, ThreadState& thread, const std::uint64_t* words, std::uint32_t count,
-                 std::uint64_t wait_ns) {
+bool write_event_slowly(Session& session, ThreadState& thread, const std::uint64_t* words, std::uint32_t count,
+                        std::uint64_t wait_ns) {
   if (thread.ring == nullptr) return write_shared(session, words, count, wait_ns);
   return write(session, *thread.ring, thread.room_until, words, count, wait_ns);
 }

@@ -3,6 +3,7 @@
 // Puts events into the calling thread's ring, and waits, for a bounded time, when there is no room.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "preload/session.h"
@@ -18,8 +19,27 @@ void claim_ring(Session& session, ThreadState& thread);
 void release_ring(ThreadState& thread);
 
 // False when it had to be given up: the event is counted as lost, or the session has ended.
-bool write_event(Session& session, ThreadState& thread, const std::uint64_t* words, std::uint32_t count,
-                 std::uint64_t wait_ns);
+bool write_event_slowly(Session& session, ThreadState& thread, const std::uint64_t* words, std::uint32_t count,
+                        std::uint64_t wait_ns);
+
+// The same, for nearly every event: where there is room, no end of the ring and no reader to wake.
+template <std::size_t kCount>
+[[gnu::always_inline]] inline bool write_event(Session& session, ThreadState& thread,
+                                               const std::uint64_t (&words)[kCount], std::uint64_t wait_ns) {
+  shared::Ring* ring = thread.ring;
+  if (ring == nullptr) [[unlikely]]
+    return write_event_slowly(session, thread, words, kCount, wait_ns);
+  const std::uint64_t position = ring->write_position.load(std::memory_order_relaxed);
+  const std::uint64_t end = position + kCount;
+  // The reader is looked at four times a round.
+  const bool same_quarter = ((position ^ end) & (session.ring_words / 4)) == 0;
+  if (static_cast<std::int64_t>(thread.room_until - end) < 0 || !same_quarter) [[unlikely]]
+    return write_event_slowly(session, thread, words, kCount, wait_ns);
+  std::uint64_t* room = session.words_of(*ring) + (position & (session.ring_words - 1));
+  for (std::size_t i = 0; i < kCount; ++i) room[i] = words[i];
+  ring->write_position.store(end, std::memory_order_release);
+  return true;
+}
 
 // For a nested call (a signal handler that interrupted a hook): the thread's own ring may be in the middle of an event,
 // so the shared one is used, if its lock can be had.

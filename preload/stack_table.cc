@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See the header. An index word is the upper 32 bits of the stack's hash above the entry's offset: most strangers are
-// told apart without a look at the entry, and a match is always confirmed word for word.
+// See the header.
 
 #include "preload/stack_table.h"
 
@@ -13,26 +12,7 @@ namespace leakwatch::preload {
 
 namespace {
 
-constexpr std::size_t kProbes = 8;  // one cache line
-constexpr std::uint64_t kOffsetMask = 0xffffffff;
 constexpr std::uint64_t kOpenWords = 1 << 17;  // a mebibyte
-
-// Multiply and fold (as in wyhash, by Wang Yi): each word is mixed over 128 bits. Pairs of words do not wait for each
-// other; a key that moves on tells their places apart.
-std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
-  __extension__ using Product = unsigned __int128;
-  const Product product = static_cast<Product>(a) * b;
-  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-}
-
-std::uint64_t hash_stack(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) {
-  std::uint64_t sum = 0, key = 0x8ebc6af09c88c6e3;
-  std::uint32_t i = 0;
-  for (; i + 1 < depth; i += 2, key += 0x9e3779b97f4a7c15)
-    sum += mix(addresses[i] ^ key, addresses[i + 1] ^ (key + 0xd1342543de82ef95));
-  if (i < depth) sum += mix(addresses[i] ^ key, key + 0xd1342543de82ef95);
-  return mix(sum ^ epoch ^ 0xa0761d6478bd642f, depth ^ 0xe7037ed1a0b428db);
-}
 
 }  // namespace
 
@@ -42,8 +22,16 @@ void StackTable::start(shared::Header* header, std::uint64_t* index) {
   index_ = index;
 }
 
+std::uint64_t StackTable::hash_of(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) {
+  StackHash hash;
+  std::uint32_t i = 0;
+  for (; i + 1 < depth; i += 2) hash.add(load_pair(addresses + i));
+  if (i < depth) hash.add_last(addresses[i]);
+  return hash.finish(depth, epoch);
+}
+
 std::uint64_t StackTable::find_or_add(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) {
-  const std::uint64_t hash = hash_stack(addresses, depth, epoch);
+  const std::uint64_t hash = hash_of(addresses, depth, epoch);
   const std::uint64_t tag = hash & ~kOffsetMask;
   std::uint64_t id = shared::kNoStack;  // ours, once it is written
   std::size_t table_size = kFirstTable;
@@ -63,24 +51,6 @@ std::uint64_t StackTable::find_or_add(const std::uint64_t* addresses, std::uint3
     }
   }
   header_->stacks_refused.fetch_add(1, std::memory_order_relaxed);
-  return shared::kNoStack;
-}
-
-std::uint64_t StackTable::find(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) const {
-  const std::uint64_t hash = hash_stack(addresses, depth, epoch);
-  const std::uint64_t tag = hash & ~kOffsetMask;
-  std::size_t table_size = kFirstTable;
-  std::uint64_t* table = index_;
-  const std::uint32_t open = open_tables_.load(std::memory_order_acquire);
-  for (std::uint32_t t = 0; t < open; ++t, table += table_size, table_size *= 4) {
-    const std::size_t home = (hash & (table_size - 1)) & ~(kProbes - 1);
-    for (std::size_t i = 0; i < kProbes; ++i) {
-      const std::uint64_t word = std::atomic_ref<std::uint64_t>(table[home + i]).load(std::memory_order_acquire);
-      if (word == 0) return shared::kNoStack;
-      if ((word & ~kOffsetMask) == tag && matches(word & kOffsetMask, addresses, depth, epoch))
-        return word & kOffsetMask;
-    }
-  }
   return shared::kNoStack;
 }
 
@@ -120,17 +90,6 @@ bool StackTable::open_table(std::size_t number, const std::uint64_t* table, std:
   if (!open_pages(table, size * sizeof(std::uint64_t))) return false;
   open_tables_.compare_exchange_strong(open, static_cast<std::uint32_t>(number) + 1, std::memory_order_acq_rel);
   return true;
-}
-
-bool StackTable::matches(std::uint64_t id, const std::uint64_t* addresses, std::uint32_t depth,
-                         std::uint64_t epoch) const {
-  const std::uint64_t* entry = entries_ + id;
-  shared::StackHeader head;
-  __builtin_memcpy(&head, entry, sizeof head);
-  if (head.depth != depth || head.epoch != epoch) return false;
-  std::uint64_t difference = 0;
-  for (std::uint32_t i = 0; i < depth; ++i) difference |= entry[shared::kStackHeaderWords + i] ^ addresses[i];
-  return difference == 0;
 }
 
 }  // namespace leakwatch::preload

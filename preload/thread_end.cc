@@ -21,8 +21,7 @@ bool have_key;
 void write_end(Session& session, ThreadState& thread) {
   const std::uint64_t words[shared::kFreeWords] = {shared::event_word(shared::EventKind::kThreadEnd, thread.token),
                                                    time_stamp(session.clock)};
-  if (!write_event(session, thread, words, shared::kFreeWords, shared::kFreeWaitNs))
-    session.end(shared::End::kReaderSlow);
+  if (!write_event(session, thread, words, shared::kFreeWaitNs)) session.end(shared::End::kReaderSlow);
   thread.token = 0;
 }
 

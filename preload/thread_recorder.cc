@@ -23,7 +23,7 @@ using shared::EventKind;
 std::atomic<std::uint64_t> next_token{1};
 
 void write(Session& session, ThreadState& thread, const std::uint64_t* words, std::uint32_t count) {
-  if (!write_event(session, thread, words, count, shared::kFreeWaitNs)) session.end(shared::End::kReaderSlow);
+  if (!write_event_slowly(session, thread, words, count, shared::kFreeWaitNs)) session.end(shared::End::kReaderSlow);
 }
 
 void write_short(Session& session, ThreadState& thread, EventKind kind, std::uint64_t subject) {

@@ -215,7 +215,7 @@ class Service {
     }
     const std::uint64_t words[] = {shared::event_word(EventKind::kAllocate, address),
                                    preload::time_stamp(session_.clock), size, 1};
-    lost += !write_event(session_, thread, words, 4, 60'000'000'000);
+    lost += !write_event(session_, thread, words, 60'000'000'000);
     objects += 1;
     bytes += static_cast<std::int64_t>(size);
     mine.push_back(address);
@@ -225,7 +225,7 @@ class Service {
     if (mine.empty()) return;
     const std::uint64_t words[] = {shared::event_word(EventKind::kFree, mine.back()),
                                    preload::time_stamp(session_.clock)};
-    lost += !write_event(session_, thread, words, 2, 60'000'000'000);
+    lost += !write_event(session_, thread, words, 60'000'000'000);
     const std::lock_guard lock(mutex_);
     pool_.push_back(mine.back());
     mine.pop_back();

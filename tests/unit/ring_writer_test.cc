@@ -23,7 +23,7 @@ RegionSettings sampled() {
 
 std::uint64_t fill(preload::Session& session, ThreadState& thread) {
   std::uint64_t written = 0;
-  while (written < session.ring_words && write_event(session, thread, kEvent, 2, 0)) written += 2;
+  while (written < session.ring_words && write_event(session, thread, kEvent, 0)) written += 2;
   return written;
 }
 
@@ -57,7 +57,7 @@ TEST_CASE("a thread that finds no ring uses the shared one") {
   ThreadState thread{};
   claim_ring(*session, thread);
   CHECK(thread.ring == nullptr);
-  CHECK(write_event(*session, thread, kEvent, 2, 0));
+  CHECK(write_event(*session, thread, kEvent, 0));
   std::vector<std::uint64_t> words;
   CHECK(region.take_words(0, words));
   CHECK(words == std::vector<std::uint64_t>{kEvent[0], kEvent[1]});
@@ -78,7 +78,7 @@ TEST_CASE("a full ring takes nothing more, and nothing in it is overwritten") {
   CHECK(fill(*session, thread) == session->ring_words);
   const std::uint64_t other[] = {99, 99};
   bool written = true;
-  const std::uint64_t waited = nanoseconds_of([&] { written = write_event(*session, thread, other, 2, kWaitNs); });
+  const std::uint64_t waited = nanoseconds_of([&] { written = write_event(*session, thread, other, kWaitNs); });
   CHECK_FALSE(written);
   CHECK(waited >= kWaitNs);
   CHECK(waited < kWaitNs + 1'000'000'000);
@@ -87,7 +87,7 @@ TEST_CASE("a full ring takes nothing more, and nothing in it is overwritten") {
   std::vector<std::uint64_t> words;
   CHECK(region.take_words(1, words));
   CHECK(std::count(words.begin(), words.end(), 99) == 0);
-  CHECK(write_event(*session, thread, other, 2, 0));
+  CHECK(write_event(*session, thread, other, 0));
 }
 
 TEST_CASE("a reader whose heartbeat stopped ends the session at once") {
@@ -98,7 +98,7 @@ TEST_CASE("a reader whose heartbeat stopped ends the session at once") {
   fill(*session, thread);
   region.header().heartbeat_ns = monotonic_ns() - shared::kStaleNs - 1;
   bool written = true;
-  CHECK(nanoseconds_of([&] { written = write_event(*session, thread, kEvent, 2, 60'000'000'000); }) < 5'000'000'000);
+  CHECK(nanoseconds_of([&] { written = write_event(*session, thread, kEvent, 60'000'000'000); }) < 5'000'000'000);
   CHECK_FALSE(written);
   CHECK_FALSE(session.is_active());
   CHECK(region.header().ended == static_cast<std::uint32_t>(shared::End::kReaderStale));
@@ -113,7 +113,7 @@ TEST_CASE("a reader that said good-bye ends the session at once") {
   fill(*session, thread);
   region.header().reader_left = 1;
   bool written = true;
-  CHECK(nanoseconds_of([&] { written = write_event(*session, thread, kEvent, 2, 60'000'000'000); }) < 5'000'000'000);
+  CHECK(nanoseconds_of([&] { written = write_event(*session, thread, kEvent, 60'000'000'000); }) < 5'000'000'000);
   CHECK_FALSE(written);
   CHECK(region.header().ended == static_cast<std::uint32_t>(shared::End::kReaderLeft));
 }
@@ -124,9 +124,9 @@ TEST_CASE("a reader asleep is woken before the ring is full") {
   ThreadState thread{};
   claim_ring(*session, thread);
   region.header().reader_sleeps = 1;
-  write_event(*session, thread, kEvent, 2, 0);
+  write_event(*session, thread, kEvent, 0);
   CHECK(region.header().reader_sleeps == 1);  // one event is no reason
-  for (std::uint64_t i = 0; i < session->ring_words / 4; i += 2) write_event(*session, thread, kEvent, 2, 0);
+  for (std::uint64_t i = 0; i < session->ring_words / 4; i += 2) write_event(*session, thread, kEvent, 0);
   CHECK(region.header().reader_sleeps == 0);
 }
 
