@@ -188,7 +188,7 @@ RememberedWalks::LayoutNumber RememberedWalks::find_or_add(const WalkRecord& rec
   std::uint32_t number = used_.load(std::memory_order_relaxed);
   do {
     if (number + words > kLayoutWords) return 0;
-  } while (!used_.compare_exchange_weak(number, number + words, std::memory_order_relaxed));
+  } while (!used_.compare_exchange_weak(number, number + words, std::memory_order_acquire, std::memory_order_relaxed));
   if (!open_layouts_until(number + words)) return 0;
   record.write(reinterpret_cast<WalkLayout*>(layouts_ + number));
   const std::size_t home = hash_layout(layouts_ + number, words) & (kIndexPlaces - 1) & ~(kProbes - 1);

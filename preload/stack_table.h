@@ -85,9 +85,8 @@ inline std::uint64_t StackTable::find(const std::uint64_t* addresses, std::uint3
 inline bool StackTable::matches(std::uint64_t id, const std::uint64_t* addresses, std::uint32_t depth,
                                 std::uint64_t epoch) const {
   const std::uint64_t* entry = entries_ + id;
-  shared::StackHeader head;
-  __builtin_memcpy(&head, entry, sizeof head);
-  if (head.depth != depth || head.epoch != epoch) return false;
+  const auto* head = reinterpret_cast<const shared::StackHeader*>(entry);  // others may write their note in it
+  if (head->depth != depth || head->epoch != epoch) return false;
   entry += shared::kStackHeaderWords;
   __m128i difference = _mm_setzero_si128();
   std::uint32_t i = 0;
