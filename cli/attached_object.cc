@@ -51,7 +51,7 @@ std::string_view words_for(Outcome outcome) {
       return "its executable brings its own malloc: calls of it inside the executable cannot be seen. Start it with "
              "'leakwatch run' instead";
     case Outcome::kNoConnection:
-      return "it could not reach leakwatch's socket: a sandbox may forbid it";
+      return "it could not reach leakwatch's socket in time: a sandbox may forbid it, or the machine be too busy";
     case Outcome::kNoMemory:
       return "it could not map the shared memory; an address space limit (ulimit -v) may be in the way";
     case Outcome::kNothingPatched:

@@ -30,10 +30,9 @@ struct alignas(64) Thread {
 template <int Level>
 [[gnu::noinline]] void use_block() {
   if constexpr (Level == 0) {
-    static thread_local volatile char last;
-    char* block = static_cast<char*>(std::malloc(64));
-    last = block[0] = 1;
-    std::free(block);
+    volatile char* block = static_cast<char*>(std::malloc(64));
+    block[0] = 1;
+    std::free(const_cast<char*>(block));
   } else {
     use_block<Level - 1>();
     std::atomic_signal_fence(std::memory_order_seq_cst);  // not a tail call

@@ -20,14 +20,15 @@ SharedFolder make_folder() {
 // A folder as one has it that was killed, beside those of the living.
 std::filesystem::path leave_behind(int number, const char* file) {
   const std::filesystem::path parent = std::filesystem::path(make_folder().path()).parent_path();
-  const std::filesystem::path path = parent / fmt::format("leakwatch-{:08x}{:08x}", getpid(), number);
+  std::filesystem::path path = parent / fmt::format("leakwatch-{:08x}{:08x}", getpid(), number);
   std::filesystem::create_directory(path);
   std::ofstream(path / file) << "left behind";
   return path;
 }
 
 TEST_CASE("what was left behind goes when the next folder is made", "[attach]") {
-  const auto with_socket = leave_behind(1, "socket"), with_object = leave_behind(2, "libleakwatch.so");
+  const std::filesystem::path with_socket = leave_behind(1, "socket");
+  const std::filesystem::path with_object = leave_behind(2, "libleakwatch.so");
   REQUIRE(std::filesystem::exists(with_object));
   const SharedFolder next = make_folder();
   CHECK(!std::filesystem::exists(with_socket));
