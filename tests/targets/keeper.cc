@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // keeper [NEXT]: keeps ten blocks of 1000 bytes with every SIGUSR2, and says so. SIGUSR1: becomes the program NEXT.
-// SIGTERM ends it.
+// SIGHUP: makes a child, which says so and does as its parent does. SIGTERM ends it.
 
 #include <csignal>
 #include <initializer_list>
@@ -20,7 +20,7 @@ SITE void keep_ten(long round) {
 int main(int argc, char** argv) {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int number : {SIGUSR1, SIGUSR2, SIGTERM}) sigaddset(&signals, number);
+  for (const int number : {SIGHUP, SIGUSR1, SIGUSR2, SIGTERM}) sigaddset(&signals, number);
   sigprocmask(SIG_BLOCK, &signals, nullptr);
   keep_ten(0);
   say("pid %d", getpid());
@@ -28,6 +28,9 @@ int main(int argc, char** argv) {
   int signal = 0;
   for (long round = 1; sigwait(&signals, &signal) == 0 && signal != SIGTERM; ++round) {
     if (signal == SIGUSR1 && argc > 1) execv(argv[1], argv + 1);
-    keep_ten(round);
+    if (signal != SIGHUP)
+      keep_ten(round);
+    else if (fork() == 0)
+      say("child %d", getpid());
   }
 }
