@@ -216,7 +216,9 @@ pid_t find_watcher(pid_t pid, const LoadedModules& modules) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
     const std::string name = entry.path().filename();
-    if (std::isdigit(static_cast<unsigned char>(name.front())) == 0 || std::stoi(name) == pid) continue;
+    if (std::isdigit(static_cast<unsigned char>(name.front())) == 0 || std::stoi(name) == pid ||
+        std::stoi(name) == getpid())
+      continue;
     if (!std::filesystem::path(link_target(entry.path() / "exe")).filename().string().starts_with("leakwatch"))
       continue;
     const std::vector<MemoryMapping> mappings = parse_maps(read_maps_text(std::stoi(name)));
@@ -258,6 +260,26 @@ AttachFacts inspect_process(pid_t pid) {
   refuse_filtered(pid, subject);
   facts.own_operators = has_own_operators(safety.modules());
   facts.object = find_object(pid, safety.modules());
+  return facts;
+}
+
+AttachFacts inspect_sleeping_process(pid_t pid) {
+  const StatusFile status = StatusFile::of_process(pid);
+  refuse_absent(pid, status);
+  AttachFacts facts;
+  facts.pid = pid;
+  facts.executable = main_executable(pid).path;
+  if (facts.executable.empty()) facts.executable = status.text("Name").value_or("process");
+  facts.root = foreign_root(pid);
+  facts.user = status.file_identity("Uid");
+  facts.group = status.file_identity("Gid");
+  const std::string subject = fmt::format("Process {} ({})", pid, facts.executable);
+  LoadedModules modules(pid);
+  if (modules.refresh()) {
+    facts.warnings = inspect_program(pid, subject, modules);
+    refuse_watched(pid, modules, subject);
+  }
+  refuse_filtered(pid, subject);
   return facts;
 }
 

@@ -39,4 +39,8 @@ struct AttachFacts {
 // cannot be joined and what would permit it.
 AttachFacts inspect_process(pid_t pid);
 
+// The same of a process that sleeps and will be woken, so that nobody has to look into it: what cannot be read stays
+// unknown.
+AttachFacts inspect_sleeping_process(pid_t pid);
+
 }  // namespace leakwatch

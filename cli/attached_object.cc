@@ -32,6 +32,12 @@ constexpr int kBeginnings = 5;
 constexpr int kAttempts = 50;
 constexpr std::chrono::milliseconds kBetweenAttempts{20};
 
+[[noreturn]] void refuse(pid_t pid, const std::string& why) {
+  throw Error(fmt::format("cannot attach to process {}: {}", pid, why), kRefused);
+}
+
+}  // namespace
+
 std::string_view words_for(Outcome outcome) {
   switch (outcome) {
     case Outcome::kDone:
@@ -61,12 +67,6 @@ std::string_view words_for(Outcome outcome) {
   }
   return "it said something unknown";
 }
-
-[[noreturn]] void refuse(pid_t pid, const std::string& why) {
-  throw Error(fmt::format("cannot attach to process {}: {}", pid, why), kRefused);
-}
-
-}  // namespace
 
 AttachedObject::AttachedObject(const AttachFacts& facts)
     : facts_(facts), remote_(facts.pid, facts.root), modules_(facts.pid) {}
@@ -123,7 +123,7 @@ std::string AttachedObject::failure() {
   return fmt::format("cannot attach to process {}: {}", facts_.pid, words_for(outcome));
 }
 
-bool AttachedObject::is_beginning(RemoteCall::Clock::duration patience) {
+bool AttachedObject::is_beginning(std::chrono::milliseconds patience) {
   if (is_beginning_) remote_.wait_for_return(RemoteCall::Clock::now() + patience);
   return is_beginning_ && !remote_.has_returned();
 }
@@ -152,7 +152,7 @@ std::vector<std::string> AttachedObject::module_list() {
   return list;
 }
 
-void AttachedObject::follow_modules() {
+void AttachedObject::tend() {
   if (is_beginning_) return;
   std::vector<std::string> now = module_list();
   if (now == known_modules_ && !owes_look_) return;

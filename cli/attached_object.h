@@ -7,35 +7,36 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/attach_check.h"
+#include "cli/object_control.h"
 #include "cli/remote_call.h"
 #include "proto/attach_state.h"
 
 namespace leakwatch {
 
-class AttachedObject {
+// What the process said, in words that go on "the process"; empty when all went well.
+std::string_view words_for(attach::Outcome outcome);
+
+class AttachedObject : public ObjectControl {
  public:
   explicit AttachedObject(const AttachFacts& facts);
 
-  // Has the process load the object unless it has it already. Throws Error: no thread came to a safe place, the loader
-  // refused, it has another version of ours.
-  void load();
+  // Throws Error: no thread came to a safe place, the loader refused, it has another version of ours.
+  void load() override;
 
   // Sends a thread of the process into leakwatch_attach, which calls back at `socket`. Throws Error.
-  void begin(const std::string& socket);
-  // Why that has failed, as a sentence. Empty while it is under way, and when it went well.
-  std::string failure();
+  void begin(const std::string& socket) override;
+  std::string failure() override;
 
-  // Whether that is still under way; waits for at most `patience`. Once it is over without a failure, all is recorded.
-  bool is_beginning(RemoteCall::Clock::duration patience);
+  bool is_beginning(std::chrono::milliseconds patience) override;
 
-  // Modules came or went since the last time: has the process look at them. To be called every second or so.
-  void follow_modules();
+  // Modules came or went since the last time: has the process look at them.
+  void tend() override;
 
-  // Has the process put everything back. A sentence when it could not; else empty.
-  std::string end();
+  std::string end() override;
 
  private:
   void begin_again();

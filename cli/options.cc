@@ -100,7 +100,8 @@ void add_attach_options(CLI::App& attach, AttachOptions& options, WatchTexts& te
   add_watch_options(attach, options, texts);
   attach.add_option("--duration", time, "Leave after this time [when told to, as by Ctrl-C]")->type_name("TIME");
   attach.add_option("PID", options.pid, "The process to join")->required()->check(CLI::PositiveNumber)->type_name("");
-  attach.footer(kWhatIsWritten);
+  attach.footer(std::string("Needs the right to trace PID (ptrace), unless that was started with\n") +
+                "LD_PRELOAD=.../libleakwatch.so, by the same user; see SLEEPING in leakwatch(1).\n\n" + kWhatIsWritten);
 }
 
 // The command begins at the first word that is no option of ours, or after "--".

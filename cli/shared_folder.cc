@@ -125,6 +125,12 @@ SharedFolder::SharedFolder(pid_t pid, uid_t user, gid_t group, Purpose purpose) 
       purpose == Purpose::kCode ? " without noexec" : ""));
 }
 
+SharedFolder::SharedFolder(int parent, const std::string& parent_as_named)
+    : parent_(fcntl(parent, F_DUPFD_CLOEXEC, 0)) {
+  if (make(parent_as_named)) return;
+  refuse(fmt::format("No folder for the socket can be made in {}: {}.", parent_as_named, std::strerror(errno)));
+}
+
 SharedFolder::~SharedFolder() {
   if (!folder_.is_open()) return;
   remove_contents(folder_.number());
@@ -148,16 +154,19 @@ bool SharedFolder::make_in(int root, const std::string& parent, Purpose purpose)
   if (fstatvfs(parent_.number(), &mount) != 0) return give_up(std::strerror(errno));
   if (purpose == Purpose::kCode && (mount.f_flag & ST_NOEXEC) != 0) return give_up("mounted noexec");
   remove_abandoned(parent_.number());
-  name_ = random_name();
-  if (mkdirat(parent_.number(), name_.c_str(), kFolderMode) != 0) return give_up(std::strerror(errno));
-  path_ = (parent == "/" ? "" : parent) + "/" + name_;
-  folder_ = Descriptor(openat(parent_.number(), name_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  // Whatever the umask is.
-  if (!folder_.is_open() || fchmod(folder_.number(), kFolderMode) != 0 ||
-      flock(folder_.number(), LOCK_EX | LOCK_NB) != 0)
-    return give_up(std::strerror(errno));
+  if (!make(parent)) return give_up(std::strerror(errno));
   const Descriptor theirs(open_as(root, path_, O_RDONLY | O_DIRECTORY, user_, group_));
   return theirs.is_open() || give_up("the process may not enter it");
+}
+
+bool SharedFolder::make(const std::string& parent_path) {
+  name_ = random_name();
+  path_ = (parent_path == "/" ? "" : parent_path) + "/" + name_;
+  if (mkdirat(parent_.number(), name_.c_str(), kFolderMode) != 0) return false;
+  folder_ = Descriptor(openat(parent_.number(), name_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  // Whatever the umask is.
+  return folder_.is_open() && fchmod(folder_.number(), kFolderMode) == 0 &&
+         flock(folder_.number(), LOCK_EX | LOCK_NB) == 0;
 }
 
 }  // namespace leakwatch

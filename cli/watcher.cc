@@ -95,7 +95,8 @@ void Watcher::welcome(const WatchRules& rules) {
   auto guest = rendezvous_.accept(process_.pid, settings);
   if (!guest) return;
   if (!guest->error.empty()) return say("warning: the program runs unwatched: " + guest->error);
-  const ProcessFacts& facts = guest->facts;
+  ProcessFacts& facts = guest->facts;
+  if (facts.executable.path.empty() && !session_) facts.executable.path = process_.executable;
   if (!symbols_) symbols_ = std::make_shared<SymbolService>(SymbolizerOptions{facts.root, {}});
   // Drained from here on: the last profile of the previous program may take longer than the new one's rings last.
   auto session = std::make_shared<Session>(std::move(guest->region), facts, process_.warnings);

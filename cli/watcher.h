@@ -31,6 +31,7 @@ struct WatchedProcess {
   int pidfd = -1;                     // readable when it has ended
   std::vector<std::string> command;   // its name and arguments
   std::vector<std::string> warnings;  // what will not be seen, as sentences
+  std::string executable = {};        // its path, for when it does not let us read that
 };
 
 // What the ways to come to a process (run, attach) do each in its own.

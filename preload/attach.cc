@@ -24,6 +24,7 @@
 #include "preload/own_object.h"
 #include "preload/own_state.h"
 #include "preload/private_memory.h"
+#include "preload/ring_writer.h"
 #include "preload/session_start.h"
 #include "preload/slot_patcher.h"
 #include "preload/system.h"
@@ -31,6 +32,9 @@
 #include "preload/watched_call.h"
 
 #define LEAKWATCH_EXPORT extern "C" __attribute__((visibility("default")))
+
+LEAKWATCH_EXPORT int leakwatch_attach(const char* socket_path);
+LEAKWATCH_EXPORT int leakwatch_detach();
 
 namespace leakwatch::preload {
 
@@ -163,7 +167,7 @@ Outcome restore_slots() {
 }
 
 Outcome begin_session(const char* socket_path) {
-  if (const SessionHold session; session) return Outcome::kAlreadyWatched;
+  if (const SessionHold session; session && !reader_is_gone(*session)) return Outcome::kAlreadyWatched;
   register_with_libc();
   const Outcome found = with_modules(find_allocator);
   if (found != Outcome::kDone) return found;
@@ -315,6 +319,12 @@ Outcome detach() {
 bool is_preloaded() {
   if (!surroundings.have_allocator) look_around();
   return surroundings.is_ours;
+}
+
+attach::Outcome answer_wake_call(const WakeCall& call) {
+  if (call.action == wake::Action::kDetach) return static_cast<Outcome>(leakwatch_detach());
+  if (call.action != wake::Action::kAttach || call.socket[0] != '/') return Outcome::kNoConnection;
+  return static_cast<Outcome>(leakwatch_attach(call.socket));
 }
 
 }  // namespace leakwatch::preload

@@ -16,27 +16,13 @@
 #include <cstring>
 
 #include "preload/clock.h"
+#include "preload/descriptor.h"
 #include "preload/private_memory.h"
 #include "preload/system.h"
 
 namespace leakwatch::preload {
 
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(long number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) system_call(SYS_close, number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  long number() const { return number_; }
-  bool is_open() const { return number_ >= 0; }
-
- private:
-  long number_;
-};
 
 bool wait_until(long socket, short events, std::uint64_t deadline) {
   while (true) {

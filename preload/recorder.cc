@@ -10,13 +10,18 @@
 #include "preload/sampler.h"
 #include "preload/session_start.h"
 #include "preload/unwind.h"
+#include "preload/wake_page.h"
 #include "preload/watched_call.h"
 
 namespace leakwatch::preload {
 
 namespace {
 
-constexpr std::uint64_t kLookAgain = 0;  // not watched yet
+// How far a thread that is not watched goes on before it looks closer again.
+std::uint64_t unwatched_distance() {
+  if (!session_start_is_over()) return 0;
+  return wake_page.is_open() ? WakePage::kBytesBetweenLooks : ThreadState::kNever;
+}
 
 // Whether this allocation is a sample; sets the distance to the next one. A thread that has just joined has not counted
 // this block yet.
@@ -100,10 +105,12 @@ void record_nested_allocation(ThreadState& thread) {
 }  // namespace
 
 void record_allocation(void* block, std::size_t size, const void* hook_frame) {
-  const WatchedCall call(CallSite::of(hook_frame).pc);
+  const std::uint64_t from = CallSite::of(hook_frame).pc;
+  wake_page.look(from);
+  const WatchedCall call(from);
   if (call.is_nested()) return record_nested_allocation(call.thread());
   if (!call.is_watched()) {
-    call.thread().bytes_until_sample = session_start_is_over() ? ThreadState::kNever : kLookAgain;
+    call.thread().bytes_until_sample = unwatched_distance();
     return;
   }
   if (take_sample(call, size)) write_allocation(call.session(), call.thread(), block, size, hook_frame);

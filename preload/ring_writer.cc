@@ -33,21 +33,6 @@ bool has_room(const Session& session, const shared::Ring& ring, std::uint64_t en
   return static_cast<std::int64_t>(room_until - end) >= 0;
 }
 
-// A heartbeat that stopped ends the session: nobody will ever make room. Nor when it has ended already: whoever takes
-// it down waits for us.
-bool reader_is_gone(Session& session) {
-  if (session.header->ended.load(std::memory_order_relaxed) != 0) return true;
-  if (session.header->reader_left.load(std::memory_order_relaxed) != 0) {
-    session.end(shared::End::kReaderLeft);
-    return true;
-  }
-  const std::uint64_t beat = session.header->heartbeat_ns.load(std::memory_order_relaxed);
-  const std::uint64_t now = monotonic_ns();
-  if (now < beat || now - beat < shared::kStaleNs) return false;
-  session.end(shared::End::kReaderStale);
-  return true;
-}
-
 bool wait_for_room(Session& session, const shared::Ring& ring, std::uint64_t end, std::uint64_t wait_ns,
                    std::uint64_t& room_until) {
   for (int i = 0; i < kSpins; ++i) {
@@ -92,6 +77,21 @@ bool write_shared(Session& session, const std::uint64_t* words, std::uint32_t co
 }
 
 }  // namespace
+
+// A heartbeat that stopped ends the session: nobody will ever make room. Nor when it has ended already: whoever takes
+// it down waits for us.
+bool reader_is_gone(Session& session) {
+  if (session.header->ended.load(std::memory_order_relaxed) != 0) return true;
+  if (session.header->reader_left.load(std::memory_order_relaxed) != 0) {
+    session.end(shared::End::kReaderLeft);
+    return true;
+  }
+  const std::uint64_t beat = session.header->heartbeat_ns.load(std::memory_order_relaxed);
+  const std::uint64_t now = monotonic_ns();
+  if (now < beat || now - beat < shared::kStaleNs) return false;
+  session.end(shared::End::kReaderStale);
+  return true;
+}
 
 void claim_ring(Session& session, ThreadState& thread) {
   const std::uint32_t self = current_thread_id(session);

@@ -18,6 +18,9 @@ void claim_ring(Session& session, ThreadState& thread);
 // The thread ends or has nothing to write any more: somebody else may have its ring.
 void release_ring(ThreadState& thread);
 
+// Ends the session when nobody reads any more: then true.
+bool reader_is_gone(Session& session);
+
 // False when it had to be given up: the event is counted as lost, or the session has ended.
 bool write_event_slowly(Session& session, ThreadState& thread, const std::uint64_t* words, std::uint32_t count,
                         std::uint64_t wait_ns);

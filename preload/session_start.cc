@@ -20,6 +20,7 @@
 #include "preload/private_memory.h"
 #include "preload/system.h"
 #include "preload/thread_end.h"
+#include "preload/wake_page.h"
 
 namespace leakwatch::preload {
 
@@ -43,6 +44,7 @@ void after_fork_in_parent() {
 
 void after_fork_in_child() {
   fork_guard.after_fork_in_child();
+  wake_page.after_fork_in_child();
 }
 
 // The page must be gone in children before anything is on it.
@@ -150,10 +152,11 @@ bool is_over(const SessionPage& page) {
   return page.active.load(std::memory_order_seq_cst) == nullptr && page.presence.is_over();
 }
 
+// Not one that a child inherited, wiped: a hook may have found it there that did not count itself.
 SessionPage* page_without_session() {
   take_down_sessions();
   for (SessionPage* page = newest_page; page != nullptr; page = page->previous) {
-    if (page->session.header == nullptr && is_over(*page)) return page;
+    if (page->is_counted && page->session.header == nullptr && is_over(*page)) return page;
   }
   return make_page();
 }

@@ -12,6 +12,7 @@
 #include "preload/session.h"
 #include "preload/thread_state.h"
 #include "preload/unwind.h"
+#include "preload/wake_page.h"
 #include "preload/watched_call.h"
 
 namespace leakwatch::preload {
@@ -59,7 +60,9 @@ void write_attributes(Session& session, ThreadState& thread, std::uint64_t token
 
 ThreadStart* prepare_thread(const pthread_attr_t* attributes, void* routine, void* argument, const void* hook_frame) {
   const ErrnoScope errno_scope;
-  const WatchedCall call(CallSite::of(hook_frame).pc);
+  const std::uint64_t from = CallSite::of(hook_frame).pc;
+  wake_page.look(from);
+  const WatchedCall call(from);
   if (!call.is_watched()) return nullptr;
   auto* start = static_cast<ThreadStart*>(next.malloc(sizeof(ThreadStart)));
   if (start == nullptr) return nullptr;
