@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 
-MODES = ("native", "sampled", "exact")
+# Asleep: with our object preloaded, and no leakwatch.
+MODES = ("native", "asleep", "sampled", "exact")
 HEAPTRACK = "heaptrack"  # one more mode, of some loads
 HEAPTRACK_PRELOAD = pathlib.Path("/usr/lib/heaptrack/libheaptrack_preload.so")
 
@@ -75,6 +76,8 @@ class Bench:
         command = [str(word) for word in command]
         if mode == "native":
             return command
+        if mode == "asleep":
+            return ["env", f"LD_PRELOAD={self.root}/build/preload/libleakwatch.so", *command]
         if mode == HEAPTRACK:
             return ["env", f"LD_PRELOAD={HEAPTRACK_PRELOAD}", "DUMP_HEAPTRACK_OUTPUT=/dev/null", *command]
         exact = ["--exact"] if mode == "exact" else []

@@ -33,6 +33,8 @@ def measure(bench):
     bench.progress("instructions")
     native = per_pair(bench, "native")
     rows = [["without us", f"{native:.1f}", ""]]
+    asleep = per_pair(bench, "asleep")
+    rows.append(["asleep", f"{asleep:.1f}", f"{asleep - native:.1f}"])
     # So far apart that none of the pairs is a sample.
     sampled = per_pair(bench, "sampled", ["--sample-interval", "1GiB"])
     rows.append(["sampled, but not this pair", f"{sampled:.1f}", f"{sampled - native:.1f}"])
