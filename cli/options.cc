@@ -20,8 +20,6 @@ namespace leakwatch {
 
 namespace {
 
-constexpr std::string_view kHint = "\nTry 'leakwatch run --help'.";
-
 struct Unit {
   std::string_view name;  // lower case
   double factor;
@@ -35,7 +33,7 @@ double parse_quantity(std::string_view text, const std::vector<Unit>& units, std
   std::transform(unit.begin(), unit.end(), unit.begin(), [](unsigned char c) { return std::tolower(c); });
   const auto found = std::find_if(units.begin(), units.end(), [&](const Unit& u) { return u.name == unit; });
   if (error != std::errc() || found == units.end() || !std::isfinite(number) || number < 0)
-    throw Error(fmt::format("'{}' is not {}.{}", text, wanted, kHint));
+    throw Error(fmt::format("'{}' is not {}.", text, wanted));
   return number * found->factor;
 }
 
@@ -115,19 +113,18 @@ std::size_t command_position(int argc, const char* const* argv) {
     // "-qi 1s": the last of several short options may be one that takes a value.
     const bool is_cluster = word.size() > 2 && word[1] != '-' && word.find_first_of("io") == word.size() - 1;
     if (!is_cluster && std::find(std::begin(kWithValue), std::end(kWithValue), word) == std::end(kWithValue)) continue;
-    if (++i == argc || std::string_view(argv[i]) == "--") throw Error(fmt::format("{} needs a value.{}", word, kHint));
+    if (++i == argc || std::string_view(argv[i]) == "--") throw Error(fmt::format("{} needs a value.", word));
   }
   return static_cast<std::size_t>(argc);
 }
 
 void finish_watch_options(WatchOptions& options, const WatchTexts& texts) {
   options.interval = parse_duration(texts.interval);
-  if (options.interval < std::chrono::milliseconds(10))
-    throw Error(fmt::format("--interval must be at least 10ms.{}", kHint));
+  if (options.interval < std::chrono::milliseconds(10)) throw Error("--interval must be at least 10ms.");
   if (texts.http) options.http = parse_http_address(*texts.http);
   options.sample_interval = texts.exact ? 1 : parse_size(texts.sample_interval);
   if (options.sample_interval == 0)
-    throw Error(fmt::format("--sample-interval must be at least 1 byte; 1, or --exact, records every event.{}", kHint));
+    throw Error("--sample-interval must be at least 1 byte; 1, or --exact, records every event.");
 }
 
 }  // namespace
@@ -157,7 +154,9 @@ std::chrono::milliseconds parse_duration(std::string_view text) {
   return std::chrono::milliseconds(std::llround(milliseconds));
 }
 
-CommandLine parse_command_line(int argc, const char* const* argv) {
+namespace {
+
+CommandLine parse(int argc, const char* const* argv) {
   CommandLine result;
   WatchTexts texts;
   std::optional<std::string> duration;
@@ -186,7 +185,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     result.text = out.str();
     return result;
   } catch (const CLI::ParseError& mistake) {
-    throw Error(fmt::format("{}\nTry 'leakwatch {}--help'.", mistake.what(), is_run ? "run " : ""), 125);
+    throw Error(mistake.what());
   }
   if (*detach) {
     result.action = CommandLine::Action::kDetach;
@@ -200,6 +199,21 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     finish_watch_options(result.run, texts);
   }
   return result;
+}
+
+}  // namespace
+
+CommandLine parse_command_line(int argc, const char* const* argv) {
+  try {
+    return parse(argc, argv);
+  } catch (const Error& error) {
+    constexpr std::string_view kCommands[] = {"run", "attach", "detach"};
+    const std::string_view word = argc > 1 ? argv[1] : "";
+    const bool is_command = std::find(std::begin(kCommands), std::end(kCommands), word) != std::end(kCommands);
+    throw Error(
+        fmt::format("{}\nTry 'leakwatch {}{}--help'.", error.what(), is_command ? word : "", is_command ? " " : ""),
+        error.status());
+  }
 }
 
 }  // namespace leakwatch

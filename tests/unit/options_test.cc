@@ -26,6 +26,12 @@ RunOptions run(const Words& words) {
   return line.run;
 }
 
+AttachOptions attach(const Words& words) {
+  const CommandLine line = parse(words);
+  REQUIRE(line.action == CommandLine::Action::kAttach);
+  return line.attach;
+}
+
 std::string printed(const Words& words) {
   const CommandLine line = parse(words);
   REQUIRE(line.action == CommandLine::Action::kPrintAndLeave);
@@ -189,6 +195,81 @@ TEST_CASE("a bad quantity is answered with a hint at the help as well") {
                              Words{"run", "-i", "--", "cmd"}, Words{"run", "-i", "5ms", "cmd"},
                              Words{"run", "--sample-interval", "0", "cmd"}})
     CHECK(contains(complaint(words), "--help"));
+}
+
+TEST_CASE("attach has run's options and defaults, a process instead of a command, and an end") {
+  const AttachOptions plain = attach({"attach", "4711"});
+  CHECK(plain.pid == 4711);
+  CHECK_FALSE(plain.duration);
+  CHECK(plain.interval == milliseconds(30'000));
+  CHECK(plain.output.empty());
+  CHECK(plain.sample_interval == 512 * 1024);
+  CHECK(plain.max_depth == 128);
+  CHECK_FALSE(plain.quiet);
+  CHECK_FALSE(plain.http);
+  const AttachOptions full = attach({"attach", "-i", "5s", "-o", "out", "--exact", "--max-depth", "64", "--seed", "7",
+                                     "-q", "--http", "6060", "--http-host", "a.example", "--duration", "10m", "4711"});
+  CHECK(full.pid == 4711);
+  CHECK(full.duration == std::chrono::minutes(10));
+  CHECK(full.interval == milliseconds(5000));
+  CHECK(full.output == "out");
+  CHECK(full.sample_interval == 1);
+  CHECK(full.max_depth == 64);
+  CHECK(full.seed == 7);
+  CHECK(full.quiet);
+  CHECK(full.http == HttpAddress{"127.0.0.1", 6060, ""});
+  CHECK(full.http_hosts == Words{"a.example"});
+}
+
+TEST_CASE("options of attach may follow the process") {
+  const AttachOptions options = attach({"attach", "4711", "--duration=90s", "-q"});
+  CHECK(options.pid == 4711);
+  CHECK(options.duration == std::chrono::seconds(90));
+  CHECK(options.quiet);
+  CHECK(attach({"attach", "-q", "--", "4711"}).pid == 4711);
+}
+
+TEST_CASE("detach takes a process and nothing else") {
+  const CommandLine line = parse({"detach", "4711"});
+  REQUIRE(line.action == CommandLine::Action::kDetach);
+  CHECK(line.detach.pid == 4711);
+  for (const Words& words : {Words{"detach"}, Words{"detach", "4711", "4712"}, Words{"detach", "-q", "4711"},
+                             Words{"detach", "--duration", "1s", "4711"}})
+    CHECK(contains(complaint(words), "Try 'leakwatch detach --help'"));
+}
+
+TEST_CASE("a process is a number above zero, and one") {
+  for (const char* command : {"attach", "detach"}) {
+    for (const Words& words : {Words{command}, Words{command, "0"}, Words{command, "-1"}, Words{command, "service"},
+                               Words{command, "4711x"}, Words{command, "99999999999"}, Words{command, "1", "2"}}) {
+      INFO(command << ' ' << (words.size() > 1 ? words[1] : ""));
+      CHECK(contains(complaint(words), "Try 'leakwatch " + std::string(command) + " --help'"));
+    }
+  }
+  CHECK(contains(complaint({"attach"}), "PID"));
+  CHECK(contains(complaint({"attach", "service"}), "PID"));
+}
+
+TEST_CASE("mistakes in attach are answered with a hint at its help, and name the option") {
+  CHECK(contains(complaint({"attach", "--duration", "soon", "4711"}), "'soon'"));
+  CHECK(contains(complaint({"attach", "-i", "5ms", "4711"}), "--interval"));
+  CHECK(contains(complaint({"attach", "--sample-interval", "0", "4711"}), "--sample-interval"));
+  CHECK(contains(complaint({"attach", "--bogus", "4711"}), "--bogus"));
+  CHECK(contains(complaint({"attach", "--http-host", "a", "4711"}), "requires --http"));
+  for (const Words& words : {Words{"attach", "--duration", "soon", "4711"}, Words{"attach", "-i", "5ms", "4711"},
+                             Words{"attach", "--duration"}, Words{"attach", "--http", "nowhere", "4711"},
+                             Words{"attach", "--bogus", "4711"}})
+    CHECK(contains(complaint(words), "Try 'leakwatch attach --help'"));
+  CHECK(contains(complaint({"run", "--duration", "1s", "cmd"}), "--duration"));
+}
+
+TEST_CASE("attach and detach have help of their own") {
+  const std::string help = printed({"attach", "--help"});
+  for (const char* word : {"PID", "--duration TIME", "--exact", "--http [ADDR:]PORT", "LD_PRELOAD", "ptrace"})
+    CHECK(contains(help, word));
+  CHECK(contains(printed({"detach", "--help"}), "PID"));
+  CHECK(contains(printed({"--help"}), "attach"));
+  CHECK(contains(printed({"--help"}), "detach"));
 }
 
 TEST_CASE("help is printed for leakwatch and for run, and not for the command") {
