@@ -219,6 +219,7 @@ int join(const AttachOptions& options) {
   AttachFacts facts =
       pages.pages.empty() ? inspect_awake_process(options.pid, pages.obstacle) : inspect_sleeping_process(options.pid);
   complete(facts, pages.pages);
+  refuse_other_version(facts);  // before a folder is made for its profiles
   return Attachment(options, facts, std::move(pages)).go();
 }
 

@@ -71,15 +71,17 @@ std::string_view words_for(Outcome outcome) {
 AttachedObject::AttachedObject(const AttachFacts& facts)
     : facts_(facts), remote_(facts.pid, facts.root), modules_(facts.pid) {}
 
+void refuse_other_version(const AttachFacts& facts) {
+  if (!facts.object || facts.object->build_id == build_id_of(preload_object(facts.own_operators))) return;
+  refuse(facts.pid, fmt::format("it has another version of leakwatch's object loaded ({}). Use the leakwatch that it "
+                                "came with, or restart the program",
+                                facts.object->path));
+}
+
 void AttachedObject::load() {
+  refuse_other_version(facts_);
+  if (facts_.object) return;
   const std::string object = preload_object(facts_.own_operators);
-  if (facts_.object) {
-    if (facts_.object->build_id != build_id_of(object))
-      refuse(facts_.pid, fmt::format("it has another version of leakwatch's object loaded ({}). Use the leakwatch that "
-                                     "it came with, or restart the program",
-                                     facts_.object->path));
-    return;
-  }
   ObjectDelivery delivery(facts_, object);
   const std::uint64_t open = remote_.find_function(ModuleRole::kLibc, "dlopen");
   if (open == 0) refuse(facts_.pid, "its libc has no dlopen");

@@ -20,6 +20,9 @@ namespace leakwatch {
 // What the process said, in words that go on "the process"; empty when all went well.
 std::string_view words_for(attach::Outcome outcome);
 
+// Throws Error when the process has the object of another leakwatch than this one.
+void refuse_other_version(const AttachFacts& facts);
+
 class AttachedObject : public ObjectControl {
  public:
   explicit AttachedObject(const AttachFacts& facts);

@@ -114,6 +114,8 @@ std::string SleepingObject::end() {
       call(wake::Action::kDetach);
     }
   }
+  if (const WakePages now = find_wake_pages(facts_.pid); now.pages.empty() && now.obstacle.empty())
+    return "is another program by now, which cannot be called; its hooks soon turn into plain calls";
   return "has not allocated anything since; it goes to sleep with its next allocations";
 }
 

@@ -217,7 +217,9 @@ bool find(void* library, const char* name, Function*& function) {
 }  // namespace
 
 bool open_libunwind() {
-  if (address_space != nullptr) return true;
+  static bool is_tried = false;
+  if (is_tried) return address_space != nullptr;
+  is_tried = true;
   void* library = open_library();
   if (library == nullptr || !find(library, "_Ux86_64_create_addr_space", libunwind.create_addr_space) ||
       !find(library, "_Ux86_64_init_remote", libunwind.init_remote) ||

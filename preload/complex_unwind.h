@@ -15,7 +15,8 @@ namespace leakwatch::preload {
 
 struct Session;
 
-// Opens the library, once, never from inside an allocation of the program. False when it is not to be had.
+// Opens the library, never from inside an allocation of the program. False when it is not to be had. Tried once: later
+// calls do not come near the loader.
 bool open_libunwind();
 
 // As unwind(), for the caller of our own functions on this thread's stack. `done` addresses of the simple walk are

@@ -140,6 +140,20 @@ leave
 expect_kept closed 1
 end_sleeper
 
+if [ -n "$can_change_user" ]; then
+  echo "closed, and nothing of ours in it"
+  sleeper
+  asleep=$target
+  (as "$main_user" "$service" closed) >closed.stdout &
+  target=$!
+  wait_until 60 grep -qs '^pid ' closed.stdout || fail "the service does not start: $(cat closed.stdout)"
+  refused 126 'cannot be looked into.*has not allocated anything' attach "$target"
+  is_watched "$asleep" && fail "another one woke"
+  kill -TERM "$asleep"
+  wait "$asleep"
+  end_sleeper
+fi
+
 echo "workers"
 sleeper 3
 wait_until 60 eval '[ "$(grep -c "^pid " out.stdout)" = 3 ]' || fail "workers: $(cat out.stdout)"
