@@ -2,8 +2,8 @@
 //
 // attach_storm OBJECT LIBRARY ROUNDS: eight threads allocate and free as fast as they can, one forks, one loads and
 // unloads LIBRARY, one interrupts the others with signals; and the main thread attaches and detaches meanwhile, ROUNDS
-// times. Every block holds what was written to it, every child ends well, and neither mappings nor descriptors get
-// more.
+// times, or leaves that to others until SIGTERM comes when ROUNDS is 0. Every block holds what was written to it, every
+// child ends well, and neither mappings nor descriptors get more.
 
 #include <dirent.h>
 #include <signal.h>
@@ -47,6 +47,7 @@ class Times {
  public:
   void note(const AttachSelf& self) { us_.push_back(static_cast<long>(self.state().last_call_ns) / 1000); }
   void tell(const char* what) {
+    if (us_.empty()) return;
     std::sort(us_.begin(), us_.end());
     say("%s: median %ld us, longest %ld us", what, us_[us_.size() / 2], us_.back());
   }
@@ -140,6 +141,10 @@ int main(int, char** argv) {
   action.sa_handler = [](int) { ++signals; };
   action.sa_flags = SA_RESTART;
   sigaction(SIGUSR1, &action, nullptr);
+  sigset_t end;
+  sigemptyset(&end);
+  sigaddset(&end, SIGTERM);
+  sigprocmask(SIG_BLOCK, &end, nullptr);
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back(storm, i);
@@ -162,6 +167,13 @@ int main(int, char** argv) {
     detaching.note(self);
     require(self.state().slots_refused == 0 && self.state().slots_patched == 0, "all slots restored");
     if (i == rounds / 10) mappings = count_lines("/proc/self/maps"), descriptors = count_descriptors();
+  }
+  if (rounds == 0) {
+    while (rounds_of_storm < 100'000) usleep(100);
+    mappings = count_lines("/proc/self/maps"), descriptors = count_descriptors();
+    say("ready");
+    int signal = 0;
+    sigwait(&end, &signal);
   }
   stop = true;
   for (std::thread& thread : threads) thread.join();
