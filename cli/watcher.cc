@@ -149,7 +149,7 @@ void Watcher::write_profile(bool is_last) {
 
 void Watcher::conclude() {
   without_harm([this] {
-    if (!session_) return say("the program ended without having been watched: it never called back");
+    if (!session_) return say("there is nothing to show: the program never called back");
     session_->finish();
     write_profile(true);
     const std::string report = writer_.finish();

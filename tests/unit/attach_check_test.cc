@@ -24,10 +24,10 @@ struct Outcome {
   bool says(const std::string& words) const { return message.find(words) != std::string::npos; }
 };
 
-Outcome inspect(pid_t pid) {
+Outcome inspect(pid_t pid, AttachFacts (*look)(pid_t) = inspect_process) {
   Outcome outcome;
   try {
-    outcome.facts = inspect_process(pid);
+    outcome.facts = look(pid);
   } catch (const Error& error) {
     outcome.status = error.status();
     outcome.message = error.what();
@@ -200,6 +200,34 @@ TEST_CASE("seccomp's strict mode is refused", "[attach]") {
       "  return read(ends[0], &byte, 1); }\n");
   REQUIRE(program.start());
   check_refused(inspect(program.pid()), "strict mode");
+}
+
+TEST_CASE("a process that sleeps is described without a look into it", "[attach]") {
+  const CalledProgram program("read");
+  const Outcome outcome = inspect(program.pid(), inspect_sleeping_process);
+  INFO(outcome.message);
+  REQUIRE(outcome.status == 0);
+  CHECK(outcome.facts.pid == program.pid());
+  CHECK(outcome.facts.executable == called_program());
+  CHECK(outcome.facts.user == geteuid());
+  CHECK(program.counters().interrupted == 0);
+  check_refused(inspect(0x3ffffff, inspect_sleeping_process), "There is no process", 127);
+}
+
+// To wake it could end it.
+TEST_CASE("a process that sleeps in a sandbox is not woken", "[attach]") {
+  SpawnedProgram strict(
+      "#include <linux/seccomp.h>\n#include <sys/prctl.h>\n#include <unistd.h>\n"
+      "int main(void) { int ends[2]; char byte; pipe(ends); prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);\n"
+      "  return read(ends[0], &byte, 1); }\n");
+  REQUIRE(strict.start());
+  check_refused(inspect(strict.pid(), inspect_sleeping_process), "strict mode");
+  SpawnedProgram filtered(filtered_sleeper("SYS_connect", "SECCOMP_RET_KILL"));
+  REQUIRE(filtered.start());
+  const Outcome outcome = inspect(filtered.pid(), inspect_sleeping_process);
+  INFO(outcome.message);
+  CHECK(outcome.status == 126);
+  CHECK((outcome.says("forbids connect on pain of death") || outcome.says("which leakwatch may not read")));
 }
 
 TEST_CASE("namespaces of a process are told", "[attach]") {
