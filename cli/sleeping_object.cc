@@ -87,9 +87,10 @@ void SleepingObject::tend() {
 }
 
 bool SleepingObject::withdraw() {
-  stop_calling();
+  for (WakePage& page : pages_) page.silence();
   std::this_thread::sleep_for(kToBegin);
   if (is_taken()) return false;
+  stop_calling();
   is_beginning_ = false;
   return true;
 }

@@ -33,10 +33,11 @@ namespace leakwatch {
 
 namespace {
 
+using wake::Call;
 using wake::Page;
 
 constexpr auto kPatienceForOthers = std::chrono::seconds(5);
-constexpr auto kBetweenAttempts = std::chrono::milliseconds(20);
+constexpr auto kBetweenAttempts = std::chrono::milliseconds(1);
 
 bool is_name(std::string_view name) {
   return name.starts_with(wake::kNamePrefix);
@@ -55,6 +56,41 @@ void write_bytes(int file, std::size_t offset, const void* bytes, std::size_t si
 void write_word(int file, std::size_t offset, std::uint32_t word) {
   write_bytes(file, offset, &word, sizeof word);
 }
+
+std::size_t offset_of(std::size_t place) {
+  return offsetof(Page, calls) + place * sizeof(Call);
+}
+
+// F_WRLCK or F_UNLCK; false when somebody else has it.
+bool try_lock(int file, short kind, std::size_t offset, std::size_t size) {
+  struct flock bytes {};
+  bytes.l_type = kind;
+  bytes.l_whence = SEEK_SET;
+  bytes.l_start = static_cast<off_t>(offset);
+  bytes.l_len = static_cast<off_t>(size);
+  return fcntl(file, F_OFD_SETLK, &bytes) == 0;
+}
+
+// For as long as somebody writes a call.
+class NumberLock {
+ public:
+  explicit NumberLock(int file) : file_(file) {
+    const auto give_up = std::chrono::steady_clock::now() + kPatienceForOthers;
+    while (!try_lock(file_, F_WRLCK, offsetof(Page, last_number), sizeof(std::uint32_t))) {
+      if (std::chrono::steady_clock::now() >= give_up)
+        throw Error(
+            "another leakwatch has stopped in the middle of calling a process by the same wake page. Continue "
+            "or end that one");
+      std::this_thread::sleep_for(kBetweenAttempts);
+    }
+  }
+  ~NumberLock() { try_lock(file_, F_UNLCK, offsetof(Page, last_number), sizeof(std::uint32_t)); }
+  NumberLock(const NumberLock&) = delete;
+  NumberLock& operator=(const NumberLock&) = delete;
+
+ private:
+  int file_;
+};
 
 std::vector<std::string> names_in(int folder) {
   std::vector<std::string> names;
@@ -143,60 +179,78 @@ std::string mapped_name(const std::vector<MemoryMapping>& mappings) {
 
 }  // namespace
 
-void WakePage::lock() {
-  struct flock whole {};
-  whole.l_type = F_WRLCK;
-  whole.l_whence = SEEK_SET;
-  const auto give_up = std::chrono::steady_clock::now() + kPatienceForOthers;
-  while (fcntl(file_.number(), F_OFD_SETLK, &whole) != 0) {
-    if (std::chrono::steady_clock::now() >= give_up)
-      throw Error(
-          "another leakwatch is calling a process by the same wake page and has had no answer yet. Try again "
-          "when it is through");
-    std::this_thread::sleep_for(kBetweenAttempts);
+// Where others call at the same time, one takes another place. Places of callers that have gone are free: at first
+// that of the same process, then those whose call was answered, and at last those whose process never came.
+bool WakePage::is_claimable(std::size_t place, std::uint32_t process, int pass) const {
+  const int file = file_.number();
+  const std::size_t at = offset_of(place);
+  const std::uint32_t number = read_word(file, at + offsetof(Call, number));
+  if (pass == 0) return read_word(file, at + offsetof(Call, process)) == process;
+  return pass == 2 || number == 0 || number == read_word(file, at + offsetof(Call, answered));
+}
+
+void WakePage::claim_place(std::uint32_t process) {
+  for (int pass = 0; pass < 3; ++pass) {
+    for (std::size_t place = 0; place < wake::kCalls; ++place) {
+      if (!try_lock(file_.number(), F_WRLCK, offset_of(place), sizeof(Call))) continue;
+      if (is_claimable(place, process, pass)) {
+        place_ = place;
+        return;
+      }
+      try_lock(file_.number(), F_UNLCK, offset_of(place), sizeof(Call));
+    }
   }
+  throw Error("too many others are calling processes by the same wake page just now. Try again when they are through");
 }
 
 void WakePage::call(std::uint32_t process, wake::Action action, const std::string& socket) {
   std::array<char, wake::kPathBytes> path{};
   if (socket.size() >= path.size()) throw Error(fmt::format("the path {} is too long for a socket", socket));
   std::copy(socket.begin(), socket.end(), path.begin());
-  lock();
+  if (!place_) claim_place(process);
   const int file = file_.number();
-  write_word(file, offsetof(Page, number), 0);
-  write_word(file, offsetof(Page, process), process);
-  write_word(file, offsetof(Page, action), static_cast<std::uint32_t>(action));
-  write_bytes(file, offsetof(Page, socket), path.data(), path.size());
-  number_ = read_word(file, offsetof(Page, last_number));
-  publish();
-  first_number_ = number_;
+  const std::size_t at = offset_of(*place_);
+  const NumberLock lock(file);
+  number_ = new_number();
+  write_word(file, at + offsetof(Call, number), 0);
+  write_word(file, at + offsetof(Call, process), process);
+  write_word(file, at + offsetof(Call, action), static_cast<std::uint32_t>(action));
+  write_bytes(file, at + offsetof(Call, socket), path.data(), path.size());
+  write_word(file, at + offsetof(Call, number), number_);
+  write_word(file, offsetof(Page, last_number), number_);
 }
 
 void WakePage::call_again() {
-  publish();
+  const NumberLock lock(file_.number());
+  write_word(file_.number(), offsetof(Page, last_number), new_number());
 }
 
-void WakePage::publish() {
-  number_ = std::max(number_ + 1, 1U);
-  write_word(file_.number(), offsetof(Page, last_number), number_);
-  write_word(file_.number(), offsetof(Page, number), number_);
+std::uint32_t WakePage::new_number() const {
+  return std::max(read_word(file_.number(), offsetof(Page, last_number)) + 1, 1U);
+}
+
+void WakePage::silence() {
+  if (place_) write_word(file_.number(), offset_of(*place_) + offsetof(Call, number), 0);
 }
 
 void WakePage::withdraw() {
-  write_word(file_.number(), offsetof(Page, number), 0);
-  struct flock whole {};
-  whole.l_type = F_UNLCK;
-  whole.l_whence = SEEK_SET;
-  fcntl(file_.number(), F_OFD_SETLK, &whole);
+  if (!place_) return;
+  silence();
+  try_lock(file_.number(), F_UNLCK, offset_of(*place_), sizeof(Call));
+  place_.reset();
+}
+
+std::uint32_t WakePage::word(std::size_t member) const {
+  return place_ ? read_word(file_.number(), offset_of(*place_) + member) : 0;
 }
 
 bool WakePage::is_taken() const {
-  return is_own_number(read_word(file_.number(), offsetof(Page, taken)));
+  return number_ != 0 && word(offsetof(Call, taken)) == number_;
 }
 
 std::optional<attach::Outcome> WakePage::answer() const {
-  if (!is_own_number(read_word(file_.number(), offsetof(Page, answered)))) return {};
-  return static_cast<attach::Outcome>(read_word(file_.number(), offsetof(Page, outcome)));
+  if (number_ == 0 || word(offsetof(Call, answered)) != number_) return {};
+  return static_cast<attach::Outcome>(word(offsetof(Call, outcome)));
 }
 
 WakePages find_wake_pages(pid_t pid) {

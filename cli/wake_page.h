@@ -30,27 +30,28 @@ class WakePage {
   const std::string& executable() const { return executable_; }  // a path of who made the page; may be empty
   int folder() const { return folder_.number(); }
 
-  // Until answered or withdrawn, nobody else can call by this page. `process` is the number that it has for itself.
-  // Throws Error when somebody else calls all the time.
+  // `process` is the number that it has for itself. The call stays when this object goes, unless it is withdrawn.
+  // Throws Error when others have taken all places.
   void call(std::uint32_t process, wake::Action action, const std::string& socket = {});
   void call_again();  // the same, should it have been missed
-  void withdraw();
+  void silence();     // nobody shall follow it any more; who has begun with it still answers
+  void withdraw();    // the same, and others may have its place
 
-  bool is_taken() const;                          // somebody has begun with it
+  bool is_taken() const;                          // the process has begun with it
   std::optional<attach::Outcome> answer() const;  // how the call went; nothing so far
 
  private:
-  void lock();
-  void publish();
-  bool is_own_number(std::uint32_t number) const {
-    return number != 0 && number - first_number_ <= number_ - first_number_;
-  }
+  void claim_place(std::uint32_t process);
+  bool is_claimable(std::size_t place, std::uint32_t process, int pass) const;
+  std::uint32_t new_number() const;
+  std::uint32_t word(std::size_t member) const;  // of our place
 
   Descriptor folder_;
   Descriptor file_;
   std::string named_folder_;
   std::string executable_;
-  std::uint32_t first_number_ = 0, number_ = 0;
+  std::optional<std::size_t> place_;  // of which we have the lock
+  std::uint32_t number_ = 0;
 };
 
 struct WakePages {

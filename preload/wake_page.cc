@@ -168,27 +168,34 @@ wake::Page* WakePage::make_file(long folder_descriptor, const char* folder, cons
   return reinterpret_cast<wake::Page*>(address);
 }
 
-// Not in a call of the loader, which is in the middle of something. Of the threads that notice one does it; a call that
-// is being written is looked at next time.
-void WakePage::follow_call(std::uint64_t from) {
+// Not in a call of the loader, which is in the middle of something.
+void WakePage::look_for_own_call(std::uint64_t from) {
   if (!may_start_from(from)) return;
-  const std::uint32_t number = page_->number.load(std::memory_order_acquire);
+  const std::uint32_t number = page_->last_number.load(std::memory_order_acquire);
   std::uint32_t before = seen_.load(std::memory_order_relaxed);
-  if (number == 0 || number == before) return;
-  const std::uint32_t process = page_->process.load(std::memory_order_relaxed);
-  WakeCall call{static_cast<wake::Action>(page_->action.load(std::memory_order_relaxed)), {}};
-  for (std::size_t i = 0; i < wake::kPathBytes / 8; ++i) {
-    const std::uint64_t word = page_->socket[i].load(std::memory_order_relaxed);
-    std::memcpy(call.socket + i * 8, &word, sizeof word);
+  if (number == before || !seen_.compare_exchange_strong(before, number, std::memory_order_acq_rel)) return;
+  for (wake::Call& call : page_->calls) {
+    if (call.process.load(std::memory_order_relaxed) == own_process_) follow(call);
   }
-  call.socket[wake::kPathBytes - 1] = 0;
+}
+
+// Of the threads that come here for the same call one does it. One that is being written is looked at next time.
+void WakePage::follow(wake::Call& call) const {
+  const std::uint32_t number = call.number.load(std::memory_order_acquire);
+  std::uint32_t taken = call.taken.load(std::memory_order_relaxed);
+  if (number == 0 || number == taken || own_process_ != static_cast<std::uint32_t>(system_call(SYS_getpid))) return;
+  WakeCall wanted{static_cast<wake::Action>(call.action.load(std::memory_order_relaxed)), {}};
+  for (std::size_t i = 0; i < wake::kPathBytes / 8; ++i) {
+    const std::uint64_t word = call.socket[i].load(std::memory_order_relaxed);
+    std::memcpy(wanted.socket + i * 8, &word, sizeof word);
+  }
+  wanted.socket[wake::kPathBytes - 1] = 0;
   std::atomic_thread_fence(std::memory_order_acquire);
-  if (page_->number.load(std::memory_order_relaxed) != number) return;
-  if (!seen_.compare_exchange_strong(before, number, std::memory_order_acq_rel) || process != own_process_) return;
-  if (process != static_cast<std::uint32_t>(system_call(SYS_getpid))) return;
-  page_->taken.store(number, std::memory_order_release);
-  page_->outcome.store(static_cast<std::uint32_t>(answer_(call)), std::memory_order_relaxed);
-  page_->answered.store(number, std::memory_order_release);
+  if (call.number.load(std::memory_order_relaxed) != number ||
+      !call.taken.compare_exchange_strong(taken, number, std::memory_order_acq_rel))
+    return;
+  call.outcome.store(static_cast<std::uint32_t>(answer_(wanted)), std::memory_order_relaxed);
+  call.answered.store(number, std::memory_order_release);
 }
 
 void WakePage::after_fork_in_child() {

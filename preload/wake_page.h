@@ -31,9 +31,9 @@ class WakePage {
 
   // To be called in a hook, outside of the allocator. `from` is where the program called the hook.
   void look(std::uint64_t from) {
-    const std::uint32_t number = page_->number.load(std::memory_order_relaxed);
-    if (number != seen_.load(std::memory_order_relaxed) && number != 0 && !thread_state.busy) [[unlikely]]
-      follow_call(from);
+    const std::uint32_t number = page_->last_number.load(std::memory_order_relaxed);
+    if (number != seen_.load(std::memory_order_relaxed) && !thread_state.busy) [[unlikely]]
+      look_for_own_call(from);
   }
 
   void after_fork_in_child();
@@ -41,12 +41,13 @@ class WakePage {
  private:
   bool make_in(const char* folder);
   wake::Page* make_file(long folder_descriptor, const char* folder, const char* name) const;
-  void follow_call(std::uint64_t from);
+  void look_for_own_call(std::uint64_t from);
+  void follow(wake::Call& call) const;
 
   static wake::Page nobody_calls_;
   wake::Page* page_ = &nobody_calls_;
   Answer answer_ = nullptr;
-  // The last call that this process has looked at: most are meant for others.
+  // Up to which number this process has looked: most are meant for others.
   std::atomic<std::uint32_t> seen_{0};
   // Known before somebody calls. A child that was made without fork has its parent's: it is no one's to call.
   std::uint32_t own_process_ = 0;

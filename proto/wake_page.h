@@ -9,9 +9,12 @@
 // called by the same page. Whoever has it mapped holds a shared lock (flock) on it, as the kernel keeps a lock for as
 // long as the file is mapped: a file of which an exclusive lock can be had belongs to nobody any more and may go.
 //
-// A call: the caller takes a record lock (F_OFD_SETLK) on the file, makes `number` 0, writes what it wants, and then a
-// new number. Processes notice with one of their next allocations, or when they make a thread; the one that is meant
-// does what it is asked, and answers. The caller writes and reads the file and does not map it: somebody could cut it.
+// A call takes one of the places on the page, as the processes that share it may be called at the same time. Its caller
+// holds a record lock (F_OFD_SETLK) on the bytes of the place for as long as the call is his. To write it, and the
+// number behind it, he holds one on `last_number` as well: first the place's number becomes 0, then all else is
+// written, then the place's number, then `last_number`. Processes look at that alone, with one of their next
+// allocations or when they make a thread; the one that is meant does what it is asked, and answers in the same place.
+// The caller reads and writes the file and does not map it: somebody could cut it.
 #pragma once
 
 #include <atomic>
@@ -35,6 +38,22 @@ enum class Action : std::uint32_t {
   kDetach = 2,  // as leakwatch_detach
 };
 
+struct Call {
+  std::atomic<std::uint32_t> number;   // 0: none
+  std::atomic<std::uint32_t> process;  // who is meant, by its number in its own pid namespace
+  std::atomic<std::uint32_t> action;   // Action
+  // By the process: the number of the call that it has begun with, of the one that it is through with, and an
+  // attach::Outcome for that.
+  std::atomic<std::uint32_t> taken;
+  std::atomic<std::uint32_t> answered;
+  std::atomic<std::uint32_t> outcome;
+  std::uint64_t reserved;
+  std::atomic<std::uint64_t> socket[kPathBytes / 8];
+};
+static_assert(sizeof(Call) == 144 && offsetof(Call, socket) == 32);
+
+inline constexpr std::size_t kCalls = 16;  // places
+
 struct Page {
   // Written before anybody else can see the file as a whole one.
   std::uint64_t magic;
@@ -44,19 +63,12 @@ struct Page {
   std::uint32_t reserved;
   char folder[kPathBytes];      // of the file, as its maker named it
   char executable[kNameBytes];  // of its maker; empty when that is not known
-  // The call.
-  alignas(64) std::atomic<std::uint32_t> number;  // 0: none
-  std::atomic<std::uint32_t> last_number;         // that was used
-  std::atomic<std::uint32_t> process;             // who is meant, by its number in its own pid namespace
-  std::atomic<std::uint32_t> action;              // Action
-  std::atomic<std::uint64_t> socket[kPathBytes / 8];
-  // What comes of it, by the process that was meant.
-  alignas(64) std::atomic<std::uint32_t> taken;  // number of the last call that it began with
-  std::atomic<std::uint32_t> answered;           // and of the last one that it is through with
-  std::atomic<std::uint32_t> outcome;            // attach::Outcome of that
+  // Of all calls, so that a change says that there is a new one, or that somebody may have missed his.
+  alignas(64) std::atomic<std::uint32_t> last_number;
+  alignas(64) Call calls[kCalls];
 };
 static_assert(sizeof(Page) <= kBytes);
-static_assert(offsetof(Page, number) == 448 && offsetof(Page, socket) == 464 && offsetof(Page, taken) == 576);
+static_assert(offsetof(Page, last_number) == 448 && offsetof(Page, calls) == 512);
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free && std::atomic<std::uint64_t>::is_always_lock_free);
 
 }  // namespace leakwatch::wake
