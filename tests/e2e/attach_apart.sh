@@ -21,11 +21,10 @@ keep() {
   kill -USR2 "$target"
   wait_until 60 grep -qsx "kept $1 by $target" out.stdout || fail "no round $1: $(cat out.stdout)"
 }
-joined() { grep -qs 'memfd:leakwatch' "/proc/$target/maps"; }
 visit() { # FOLDER
   "$LEAKWATCH" attach -i 1h --exact -o "$1" "$target" 2>"$1.stderr" &
   watcher=$!
-  wait_until 60 joined || fail "no session: $(cat "$1.stderr")"
+  wait_until 60 grep -qs '^leakwatch: watching' "$1.stderr" || fail "no session: $(cat "$1.stderr")"
   keep 1
   kill -INT "$watcher"
   wait "$watcher"

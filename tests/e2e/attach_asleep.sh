@@ -48,7 +48,8 @@ is_watched() { grep -qs 'memfd:leakwatch' "/proc/$1/maps"; }
 join() {
   (as "$main_user" "$without_ptrace" "$LEAKWATCH" attach -i 1h --exact -o "$2" "$1") 2>"$2.stderr" &
   watcher=$!
-  wait_until 60 is_watched "$1" || fail "$1 does not wake: $(cat "$2.stderr")"
+  wait_until 60 grep -qs '^leakwatch: watching' "$2.stderr" || fail "$1 does not wake: $(cat "$2.stderr")"
+  is_watched "$1" || fail "$1 is said to be watched, and is not"
 }
 leave() {
   kill -INT "$watcher"
@@ -215,7 +216,7 @@ wait_until 60 grep -qsx ready out.stdout || fail "the target is not ready"
 expect "status where it never wakes" "$?" 0
 is_watched "$target" && fail "it woke by itself"
 ask
-wait_until 60 is_watched "$target" || fail "no thread was sent to wake it: $(cat idle.stderr)"
+wait_until 60 grep -qs '^leakwatch: watching' idle.stderr || fail "no thread was sent to wake it: $(cat idle.stderr)"
 kill -USR2 "$target"
 wait_until 60 grep -qsx 'kept 1' out.stdout
 leave

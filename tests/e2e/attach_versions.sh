@@ -37,7 +37,7 @@ joined() { grep -qs 'memfd:leakwatch' "/proc/$target/maps"; }
 join() {
   "$1" attach -i 1h --exact -o "$2" "$target" 2>"$2.stderr" &
   watcher=$!
-  wait_until 60 joined || fail "no session: $(cat "$2.stderr")"
+  wait_until 60 grep -qs '^leakwatch: watching' "$2.stderr" || fail "no session: $(cat "$2.stderr")"
 }
 # visit LEAKWATCH FOLDER: joins, sees ten blocks, leaves
 visit() {
