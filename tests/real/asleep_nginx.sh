@@ -44,7 +44,7 @@ watch_workers() { # NAME
   local visiting=$!
   join "$1-first" "${workers[0]}" --exact
   join "$1-second" "${workers[1]}" --exact
-  is_watched "$master" && fail "the master woke as well"
+  is_left "$master" || fail "the master woke as well"
   for _ in $(seq 40); do
     exec {client}<>"/dev/tcp/127.0.0.1/$port"
     printf 'GET /hello HTTP/1.1\r\nHost: here\r\n\r\n' >&"$client"
