@@ -14,7 +14,7 @@ done
 join_and_run() {
   local library=$1
   shift
-  rm -rf out out.stdout
+  rm -rf out out.stdout out.stderr
   JOIN_POINT=1 LD_PRELOAD=$library "$@" >out.stdout &
   target=$!
   wait_until 60 grep -qsx ready out.stdout || fail "the target is not ready"
@@ -25,8 +25,7 @@ join_and_run() {
   wait "$target"
   expect "status of $*" "$?" 0
   target=
-  wait "$watcher"
-  expect "status of leakwatch ($(cat out.stderr))" "$?" 0
+  expect_ended_well "$watcher" out.stderr
   expect_truth "$(last_profile)" out.stdout
 }
 for library in "${libraries[@]}"; do

@@ -19,8 +19,7 @@ join() { # FOLDER PID
 }
 leave() { # FOLDER BLOCKS
   kill -INT "${watchers[$1]}"
-  wait "${watchers[$1]}"
-  expect "status of leakwatch for the $1 ($(cat "$1.stderr"))" "$?" 0
+  expect_ended_well "${watchers[$1]}" "$1.stderr"
   profile=$(ls "$1"/heap.*.pb.gz | tail -1)
   expect "what the $1 kept" "$(sums "$profile" kept_block)" "$2 $(($2 * 1000)) $2 $(($2 * 1000))"
   expect_nothing_lost "$profile"

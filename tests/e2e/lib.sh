@@ -49,6 +49,13 @@ sums() {
 # expect WHAT ACTUAL WANTED
 expect() { [ "$2" = "$3" ] || fail "$1: got '$2', wanted '$3'"; }
 
+# expect_ended_well PID WORDS: waits for a background process, which must end with 0; else shows the end of the file WORDS
+expect_ended_well() {
+  local status=0
+  wait "$1" || status=$?
+  [ "$status" = 0 ] || fail "status $status: $(tail -n 5 "$2")"
+}
+
 # expect_match WHAT TEXT EXTENDED_REGEX
 expect_match() { grep -Eq -- "$3" <<<"$2" || fail "$1: '$2' does not match '$3'"; }
 

@@ -24,8 +24,7 @@ leave() {
   local folder
   for folder in "$@"; do kill -INT "${watchers[$folder]}"; done
   for folder in "$@"; do
-    wait "${watchers[$folder]}"
-    expect "status of attach -o $folder ($(tail -n 3 "$folder.stderr"))" "$?" 0
+    expect_ended_well "${watchers[$folder]}" "$folder.stderr"
     expect_nothing_lost "$(last_of "$folder")"
   done
 }
@@ -44,8 +43,7 @@ under_load() {
 }
 end_load() {
   kill "-$2" "${loads[$1]}" 2>/dev/null || fail "the load had ended already: $(cat "$1")"
-  wait "${loads[$1]}"
-  expect "status of the load ($(tail -n 5 "$1"))" "$?" 0
+  expect_ended_well "${loads[$1]}" "$1"
 }
 
 # requests PATH: a load by wrk on $port; end_requests: every answer was a success

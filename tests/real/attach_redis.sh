@@ -34,8 +34,7 @@ for how in --sample-interval=64KiB --exact; do
   expect "profiles $how" "$([ "$(ls "watched$how"/heap.*.pb.gz | wc -l)" -ge 2 ] && echo enough)" enough
 done
 rm going-on
-wait "$load"
-expect "status of the load ($(tail -n 5 load.txt))" "$?" 0
+expect_ended_well "$load" load.txt
 expect "complaints of the load" "$(grep -ci error load.txt)" 0
 expect "length of what was kept" "$(cli strlen kept:--exact:8)" 1000000
 cli shutdown nosave
