@@ -8,6 +8,7 @@ heaptrack -p, where that and gdb are installed. Then for how long a thread is st
 in the call that it is made to do (tests/bench/joins.cc).
 """
 
+import contextlib
 import json
 import os
 import re
@@ -82,6 +83,12 @@ def wait_for_words(process, words, lines):
     return False
 
 
+def end_group(tool):
+    """heaptrack is a script, and leaves a part of itself behind."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(tool.pid, signal.SIGKILL)
+
+
 def measure_tool(bench, command, words):
     """The cells of a row; None when the tool could not do it."""
     seconds = 1 if bench.is_quick else 3
@@ -95,6 +102,7 @@ def measure_tool(bench, command, words):
         lines = []
         if not wait_for_words(tool, words, lines):
             guard.cancel()
+            end_group(tool)
             bench.progress(f"attach: {tool.args[0]} did not join: {''.join(lines[-3:])}")
             return None
         joined = time.monotonic()
@@ -105,6 +113,7 @@ def measure_tool(bench, command, words):
         tool.send_signal(signal.SIGINT)
         tool.wait()
         guard.cancel()
+        end_group(tool)
         time.sleep(0.3)
         leaving = (begin, time.monotonic())
         if not program.is_alive():

@@ -8,7 +8,8 @@ need nginx nginx-light
 need wrk wrk
 need curl curl
 
-cleanup() { [ ! -s nginx.pid ] || kill -TERM "$(cat nginx.pid)" 2>/dev/null; }
+# Workers of a master that is killed do not notice.
+cleanup() { [ ! -s nginx.pid ] || kill -KILL $(children) "$(cat nginx.pid)" 2>/dev/null; }
 get() { curl -s --max-time 10 "http://127.0.0.1:$port/$1"; }
 is_up() { [ "$(get hello)" = hello ]; }
 children() { pgrep -P "$(cat nginx.pid)" | sort; }
