@@ -36,11 +36,15 @@ bool take_sample(const WatchedCall& call, std::size_t size) {
   return true;
 }
 
+// What comes after a session's end is not part of it, and not lost to it.
+void lose(const Session& session, std::atomic<std::uint64_t>& count) {
+  if (session.header->ended.load(std::memory_order_relaxed) == 0) count.fetch_add(1, std::memory_order_relaxed);
+}
 void lose_allocation(Session& session) {
-  session.header->lost_allocations.fetch_add(1, std::memory_order_relaxed);
+  lose(session, session.header->lost_allocations);
 }
 void lose_free(Session& session) {
-  session.header->lost_frees.fetch_add(1, std::memory_order_relaxed);
+  lose(session, session.header->lost_frees);
 }
 
 void write_allocation(Session& session, ThreadState& thread, void* block, std::size_t size, const void* hook_frame) {

@@ -4,6 +4,7 @@
 // literal words, and many that go through the preload's own ring writer, under pressure, and hand blocks to each other.
 #include "cli/drain.h"
 
+#include <chrono>
 #include <mutex>
 #include <random>
 #include <thread>

@@ -5,6 +5,7 @@
 // (no bias).
 #include "cli/heap_state.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>

@@ -3,6 +3,7 @@
 // The sampler of the target: its logarithm, which stands in for libm's, and the distribution of what it draws.
 #include "preload/sampler.h"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>

@@ -9,11 +9,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <optional>
 #include <set>
+#include <thread>
 
 #include "cli/shared_region.h"
 #include "preload/hook_gate.h"
+#include "preload/recorder.h"
 #include "tests/unit/catch.h"
 
 namespace {
@@ -50,6 +54,26 @@ bool filter_is(std::uint16_t wanted) {
 }
 
 }  // namespace
+
+TEST_CASE("A free that waits for room when its session ends is no loss of that session", "[session]") {
+  Settings settings(1);
+  Session* session = prepare_session(map_again(settings.region));
+  REQUIRE(session != nullptr);
+  activate_session(*session, true);
+  std::atomic<int> frees = 0;
+  std::thread busy([&frees] {
+    for (char block; SessionHold(); ++frees) record_free(&block);
+  });
+  int before = -1;
+  while (frees == 0 || before != frees) {  // nobody drains
+    before = frees;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  session->end(shared::End::kDetached);
+  busy.join();
+  CHECK(settings.region.header().lost_frees == 0);
+  CHECK(take_down_sessions() == 0);
+}
 
 TEST_CASE("A session that nobody is in goes when it is over", "[session]") {
   Settings settings(1);
