@@ -31,7 +31,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *request):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # the load ends in the middle of its requests
+            super().handle_error(*request)
+
+server = Server(("127.0.0.1", int(sys.argv[1])), Handler)
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 server.serve_forever()
 print(len(kept), "kept")
