@@ -9,12 +9,13 @@ for tool in objcopy readelf; do command -v $tool >/dev/null || skip "$tool is no
 mkdir -p other/cli other/preload
 cp "$LEAKWATCH" other/cli/leakwatch
 for object in libleakwatch.so libleakwatch-operators.so; do
-  objcopy --dump-section .note.gnu.build-id=note "$build/preload/$object" 2>/dev/null || skip "the object has no build id"
+  cp "$build/preload/$object" "other/preload/$object"  # objcopy writes its input anew, and others have that mapped
+  objcopy --dump-section .note.gnu.build-id=note "other/preload/$object" || skip "the object has no build id"
   # The last byte of the note is the last of the id.
   size=$(stat -c %s note)
   last=$(tail -c 1 note | od -An -tu1)
   { head -c $((size - 1)) note; printf "\\x$(printf %02x $(((last + 1) % 256)))"; } >changed
-  objcopy --update-section .note.gnu.build-id=changed "$build/preload/$object" "other/preload/$object"
+  objcopy --update-section .note.gnu.build-id=changed "other/preload/$object"
 done
 build_id() { readelf -n "$1" | sed -n 's/.*Build ID: //p'; }
 [ "$(build_id other/preload/libleakwatch.so)" != "$(build_id "$build/preload/libleakwatch.so")" ] || fail "the same build id"
