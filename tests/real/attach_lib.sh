@@ -53,3 +53,24 @@ end_requests() {
   expect_match "requests" "$(cat load.txt)" '^ +[1-9][0-9]* requests in'
   expect "bad answers" "$(grep -E 'Non-2xx|Socket errors' load.txt)" ""
 }
+
+# watch_kept_blocks PATH: joins the web server `target`, which says in server.log how often it was asked for keep, in each
+# mode while it is asked for PATH, and has it keep four blocks each time, and one more after it was left. Ends it.
+watch_kept_blocks() {
+  local how
+  requests "$1"
+  for how in --sample-interval=64KiB --exact; do
+    join "watched$how" "$target" -i 1s "$how"
+    for _ in 1 2 3 4; do get keep >/dev/null || fail "no answer under watch"; done
+    sleep 1
+    leave "watched$how"
+    get keep >/dev/null || fail "no answer afterwards"
+    is_left "$target" || fail "our memory is still there"
+  done
+  end_requests
+  kill -TERM "$target"
+  wait "$target"
+  expect "status of the server" "$?" 0
+  target=
+  expect "what it said" "$(cat server.log)" "10 kept"
+}

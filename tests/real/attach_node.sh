@@ -27,20 +27,6 @@ node server.js "$port" >server.log 2>&1 &
 target=$!
 wait_until 30 is_up || fail "the server does not answer: $(cat server.log)"
 
-requests zip
-for how in --sample-interval=64KiB --exact; do
-  join "watched$how" "$target" -i 1s "$how"
-  for _ in 1 2 3 4; do get keep >/dev/null || fail "no answer under watch"; done
-  sleep 1
-  leave "watched$how"
-  get keep >/dev/null || fail "no answer afterwards"
-  is_left "$target" || fail "our memory is still there"
-done
-end_requests
-kill -TERM "$target"
-wait "$target"
-expect "status of the server" "$?" 0
-target=
-expect "what it said" "$(cat server.log)" "10 kept"
+watch_kept_blocks zip
 expect_match "what was kept" "$(samples "$(last_of watched--exact)")" \
   '^sample 4 4938268 4 4938268 [0-9]+ .*node::Buffer::'

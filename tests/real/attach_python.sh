@@ -48,21 +48,7 @@ is_up() { get hello | grep -q word96; }
 target=$!
 wait_until 30 is_up || fail "the server does not answer: $(cat server.log)"
 
-requests hello
-for how in --sample-interval=64KiB --exact; do
-  join "watched$how" "$target" -i 1s "$how"
-  for _ in 1 2 3 4; do get keep >/dev/null || fail "no answer under watch"; done
-  sleep 1
-  leave "watched$how"
-  get keep >/dev/null || fail "no answer afterwards"
-  is_left "$target" || fail "our memory is still there"
-done
-end_requests
-kill -TERM "$target"
-wait "$target"
-expect "status of the server" "$?" 0
-target=
-expect "what it said" "$(cat server.log)" "10 kept"
+watch_kept_blocks hello
 
 profile=$(last_of watched--exact)
 expect "what was kept" "$("$PROFILE_DUMP" "$profile" | awk '$1 == "sample" && $5 >= 1234567 { print $2, $3, $4, $5 }')" \
