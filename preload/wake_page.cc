@@ -184,13 +184,13 @@ void WakePage::follow(wake::Call& call) const {
   const std::uint32_t number = call.number.load(std::memory_order_acquire);
   std::uint32_t taken = call.taken.load(std::memory_order_relaxed);
   if (number == 0 || number == taken || own_process_ != static_cast<std::uint32_t>(system_call(SYS_getpid))) return;
-  WakeCall wanted{static_cast<wake::Action>(call.action.load(std::memory_order_relaxed)), {}};
+  // What was copied counts if the number is still the same afterwards: acquired, so that it is not read before.
+  WakeCall wanted{static_cast<wake::Action>(call.action.load(std::memory_order_acquire)), {}};
   for (std::size_t i = 0; i < wake::kPathBytes / 8; ++i) {
-    const std::uint64_t word = call.socket[i].load(std::memory_order_relaxed);
+    const std::uint64_t word = call.socket[i].load(std::memory_order_acquire);
     std::memcpy(wanted.socket + i * 8, &word, sizeof word);
   }
   wanted.socket[wake::kPathBytes - 1] = 0;
-  std::atomic_thread_fence(std::memory_order_acquire);
   if (call.number.load(std::memory_order_relaxed) != number ||
       !call.taken.compare_exchange_strong(taken, number, std::memory_order_acq_rel))
     return;
