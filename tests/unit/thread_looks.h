@@ -35,7 +35,7 @@ inline bool contains(const Names& names, const std::string& name) {
 }
 
 // The one thread with the function on its stack.
-inline const ObservedThread& thread_in(const ThreadObservation& observation, const std::string& function) {
+inline const ObservedThread& thread_in(const ThreadObservation& observation, const char* function) {
   for (const ObservedThread& thread : observation.threads) {
     if (contains(names_of(thread, observation), function)) return thread;
   }

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// rounds: allocates and frees, in rounds that are all the same, from what libc keeps for each thread. It goes on until it
+// is killed, and counts the rounds at the address that it says.
+
+#include <cstdint>
+
+#include "tests/targets/truth.h"
+
+namespace {
+
+volatile std::uint64_t rounds = 0;
+
+}  // namespace
+
+int main() {
+  say("rounds at %#lx", reinterpret_cast<unsigned long>(&rounds));
+  while (true) {
+    free(malloc(16));
+    delete new char;
+    free(strdup("text"));
+    rounds = rounds + 1;
+  }
+}
