@@ -60,7 +60,7 @@ inline bool are_asleep(pid_t pid) {
   return std::all_of(threads.begin(), threads.end(), [&](pid_t tid) { return kernel_state(pid, tid) == "S"; });
 }
 
-inline void check_sleeper(const ThreadObservation& observation, const std::string& function, const std::string& state) {
+inline void check_sleeper(const ThreadObservation& observation, const char* function, const std::string& state) {
   INFO(function);
   const ObservedThread& thread = thread_in(observation, function);
   CHECK(thread.state == state);
