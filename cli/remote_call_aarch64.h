@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the remote call must know of 64-bit ARM under Linux: the counterpart of remote_call_x86_64.h, as bytes and
-// registers in, bytes and registers out, so that it is built and tested on any machine. The ways to stop a thread and
-// to choose its place are not written for ARM yet, and nothing of this has ever run there.
+// registers in, bytes and registers out, so that it is built and tested on any machine. tests/emulated/ has a thread
+// make calls in this way and come back, under an emulator. The ways to stop a thread and to choose its place are not
+// written for ARM yet.
 //
 // Unlike x86-64 a function finds its return address in a register (x30), and there is no red zone:
 //

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The bytes that an ARM kernel would read back, at the offsets of its headers. They are checked on any machine; that
-// such a kernel takes them has not been tried.
+// they are taken is shown in tests/emulated/.
 #include "cli/remote_call_aarch64.h"
 
 #include <cerrno>
