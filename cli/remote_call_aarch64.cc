@@ -13,7 +13,6 @@ namespace leakwatch::aarch64 {
 
 namespace {
 
-constexpr std::uint64_t kStackAlignment = 16;
 constexpr std::uint32_t kEnterKernel = 0xd4000001;     // svc #0
 constexpr std::uint32_t kNumberOfReturn = 0xd2801168;  // mov x8, #139
 constexpr std::size_t kNumberRegister = 8, kReturnRegister = 30;
@@ -76,25 +75,7 @@ CallImageBuilder::CallImageBuilder(const ThreadContext& thread, const Registers&
     : thread_(thread),
       resumption_(resumption),
       signal_return_(signal_return),
-      top_(thread.registers.stack_pointer & ~(kStackAlignment - 1)),
-      bottom_(top_) {}
-
-std::uint64_t CallImageBuilder::reserve(std::size_t size) {
-  bottom_ = (bottom_ - size) & ~(kStackAlignment - 1);
-  backwards_.resize(top_ - bottom_);
-  return bottom_;
-}
-
-void CallImageBuilder::write(std::uint64_t address, const void* bytes, std::size_t size) {
-  const char* source = static_cast<const char*>(bytes);
-  for (std::size_t index = 0; index < size; ++index) backwards_[top_ - 1 - (address + index)] = source[index];
-}
-
-std::uint64_t CallImageBuilder::add(std::string_view bytes) {
-  const std::uint64_t address = reserve(bytes.size());
-  write(address, bytes.data(), bytes.size());
-  return address;
-}
+      image_(thread.registers.stack_pointer & ~(kAlignment - 1)) {}
 
 std::uint64_t CallImageBuilder::add_frame(const Registers& registers, std::uint64_t mask) {
   SignalFrame frame{};
@@ -109,9 +90,7 @@ std::uint64_t CallImageBuilder::add_frame(const Registers& registers, std::uint6
   frame.floating.status = thread_.floating.status;
   frame.floating.control = thread_.floating.control;
   std::memcpy(frame.floating.vectors, thread_.floating.vectors.data(), sizeof frame.floating.vectors);
-  const std::uint64_t address = reserve(sizeof frame);
-  write(address, &frame, sizeof frame);
-  return address;
+  return image_.add({reinterpret_cast<const char*>(&frame), sizeof frame}, kAlignment);
 }
 
 Registers CallImageBuilder::registers_for(const Invocation& call, std::uint64_t frame) const {
@@ -131,7 +110,7 @@ CallImage CallImageBuilder::build(std::span<const Invocation> calls, std::uint64
     registers = registers_for(calls[left - 1], add_frame(registers, frame_mask));
     frame_mask = mask;
   }
-  CallImage image{bottom_, {backwards_.rbegin(), backwards_.rend()}, registers, thread_.floating};
+  CallImage image{image_.bottom(), image_.bytes(), registers, thread_.floating};
   image.floating.control = 0;
   return image;
 }

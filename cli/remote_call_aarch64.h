@@ -25,6 +25,8 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/stack_image.h"
+
 namespace leakwatch::aarch64 {
 
 // As the regset NT_PRSTATUS has them.
@@ -64,11 +66,6 @@ struct SleepingCall {
 std::optional<Registers> find_resumption(const Registers& registers, const std::optional<SleepingCall>& call,
                                          std::uint32_t instruction);
 
-struct Invocation {
-  std::uint64_t function = 0;
-  std::array<std::uint64_t, 6> arguments{};
-};
-
 // Written in this order, as on x86-64. The floating-point registers need not be changed: a function may be entered with
 // any, but for the control register, which is 0 at the start of a process.
 struct CallImage {
@@ -84,23 +81,21 @@ class CallImageBuilder {
   CallImageBuilder(const ThreadContext& thread, const Registers& resumption, std::uint64_t signal_return);
 
   // Data for the functions; the address at which they find it.
-  std::uint64_t add(std::string_view bytes);
+  std::uint64_t add(std::string_view bytes) { return image_.add(bytes, kAlignment); }
 
   // `calls` are made one after the other with `mask` as the signal mask, then the thread goes on.
   CallImage build(std::span<const Invocation> calls, std::uint64_t mask);
 
  private:
-  std::uint64_t reserve(std::size_t size);
-  void write(std::uint64_t address, const void* bytes, std::size_t size);
+  static constexpr std::uint64_t kAlignment = 16;  // of the stack pointer, whenever memory is reached by it
+
   std::uint64_t add_frame(const Registers& registers, std::uint64_t mask);
   Registers registers_for(const Invocation& call, std::uint64_t frame) const;
 
   const ThreadContext& thread_;
   Registers resumption_;
   std::uint64_t signal_return_;
-  std::uint64_t top_;
-  std::uint64_t bottom_;
-  std::vector<char> backwards_;  // the byte at top_ - 1 first
+  StackImage image_;
 };
 
 // The vDSO's return from a signal handler ("mov x8, #139; svc #0"), in executable bytes: where it begins in them.

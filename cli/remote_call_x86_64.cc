@@ -184,25 +184,7 @@ CallImageBuilder::CallImageBuilder(const ThreadContext& thread, const user_regs_
     : thread_(thread),
       resumption_(resumption),
       signal_return_(signal_return),
-      top_((thread.registers.rsp - kRedZone) & ~std::uint64_t{15}),
-      bottom_(top_) {}
-
-std::uint64_t CallImageBuilder::reserve(std::size_t size, std::uint64_t alignment) {
-  bottom_ = (bottom_ - size) & ~(alignment - 1);
-  backwards_.resize(top_ - bottom_);
-  return bottom_;
-}
-
-void CallImageBuilder::write(std::uint64_t address, const void* bytes, std::size_t size) {
-  const char* source = static_cast<const char*>(bytes);
-  for (std::size_t index = 0; index < size; ++index) backwards_[top_ - 1 - (address + index)] = source[index];
-}
-
-std::uint64_t CallImageBuilder::add(std::string_view bytes) {
-  const std::uint64_t address = reserve(bytes.size(), 8);
-  write(address, bytes.data(), bytes.size());
-  return address;
-}
+      image_((thread.registers.rsp - kRedZone) & ~std::uint64_t{15}) {}
 
 std::uint64_t CallImageBuilder::add_text(std::string_view text) {
   return add(std::string(text) + '\0');
@@ -222,10 +204,10 @@ std::uint64_t CallImageBuilder::add_extended_state() {
   software.features = features;
   // When it meets a page that is not there, the kernel brings in as many bytes as the thread could ever need, and takes
   // the frame for a broken one where those are not all mapped. Below the old stack pointer they are.
-  const std::uint64_t address = reserve(std::max(size, state.size()) + sizeof kLastMagic, kExtendedAlignment);
-  write(address, state.data(), size);
-  write(address + kSoftwareBytesAt, &software, sizeof software);
-  write(address + size, &kLastMagic, sizeof kLastMagic);
+  const std::uint64_t address = image_.reserve(std::max(size, state.size()) + sizeof kLastMagic, kExtendedAlignment);
+  image_.write(address, state.data(), size);
+  image_.write(address + kSoftwareBytesAt, &software, sizeof software);
+  image_.write(address + size, &kLastMagic, sizeof kLastMagic);
   return address;
 }
 
@@ -257,8 +239,8 @@ std::uint64_t CallImageBuilder::add_frame(const user_regs_struct& user, std::uin
   frame.ss = static_cast<std::uint16_t>(user.ss);
   frame.extended = extended;
   frame.signal_mask = mask;
-  const std::uint64_t address = reserve(sizeof frame + 8, 16) + 8;
-  write(address, &frame, sizeof frame);
+  const std::uint64_t address = image_.reserve(sizeof frame + 8, 16) + 8;
+  image_.write(address, &frame, sizeof frame);
   return address;
 }
 
@@ -281,8 +263,8 @@ CallImage CallImageBuilder::build(std::span<const Invocation> calls) {
     if (left > 0) stack = add_frame(registers, mask, 0);
   }
   CallImage image;
-  image.address = bottom_;
-  image.bytes.assign(backwards_.rbegin(), backwards_.rend());
+  image.address = image_.bottom();
+  image.bytes = image_.bytes();
   image.registers = registers;
   image.signal_mask = mask;
   image.floating.cwd = 0x37f;     // as the psABI has them at the start of a process

@@ -26,6 +26,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/stack_image.h"
 #include "cli/system_call_restart.h"
 #include "symbolize/machine_registers.h"
 
@@ -57,12 +58,6 @@ inline constexpr std::size_t kCallCodeSize = 7;  // "mov $number, %eax; syscall"
 std::optional<Resumption> find_resumption(const user_regs_struct& registers,
                                           const std::array<unsigned char, kCallCodeSize>& code);
 
-// One function of the sequence, with its arguments.
-struct Invocation {
-  std::uint64_t function = 0;
-  std::array<std::uint64_t, 6> arguments{};
-};
-
 // What is to be written, in this order: a thread that is let go after any of the steps is well.
 struct CallImage {
   std::uint64_t address = 0;
@@ -83,24 +78,20 @@ class CallImageBuilder {
   CallImageBuilder(const ThreadContext& thread, const user_regs_struct& resumption, std::uint64_t signal_return);
 
   // Data for the functions; the address at which they find it.
-  std::uint64_t add(std::string_view bytes);
+  std::uint64_t add(std::string_view bytes) { return image_.add(bytes, 8); }
   std::uint64_t add_text(std::string_view text);  // with a zero at its end
 
   // `calls` are made one after the other, then the thread goes on.
   CallImage build(std::span<const Invocation> calls);
 
  private:
-  std::uint64_t reserve(std::size_t size, std::uint64_t alignment);
-  void write(std::uint64_t address, const void* bytes, std::size_t size);
   std::uint64_t add_extended_state();
   std::uint64_t add_frame(const user_regs_struct& registers, std::uint64_t mask, std::uint64_t extended);
 
   const ThreadContext& thread_;
   user_regs_struct resumption_;
   std::uint64_t signal_return_;
-  std::uint64_t top_;
-  std::uint64_t bottom_;
-  std::vector<char> backwards_;  // the byte at top_ - 1 first
+  StackImage image_;
 };
 
 // The return from a signal handler that libc gives the kernel ("mov $15, %rax; syscall"), in executable bytes: where it

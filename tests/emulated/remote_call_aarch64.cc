@@ -238,8 +238,7 @@ int main() {
   leakwatch::aarch64::CallImageBuilder builder(thread, thread.registers, find_return());
   const std::uint64_t text = builder.add({"a text", sizeof "a text"});
   const auto function = reinterpret_cast<std::uint64_t>(&call_me);
-  const leakwatch::aarch64::Invocation wanted[] = {{function, {text, 2, 3, 4, 5, 6}},
-                                                   {function, {10, 11, 12, 13, 14, 15}}};
+  const leakwatch::Invocation wanted[] = {{function, {text, 2, 3, 4, 5, 6}}, {function, {10, 11, 12, 13, 14, 15}}};
   const CallImage image = builder.build(wanted, bit_of(SIGUSR2));
   // What a tracer would do.
   // NOLINTNEXTLINE(performance-no-int-to-ptr)
