@@ -232,10 +232,10 @@ bool RemoteCall::begin_stopped(StoppedThread& thread, const Candidate& candidate
   };
   const auto context = thread.read();
   if (!context) return object("has ended");
-  std::array<unsigned char, kCallCodeSize> code{};
+  CallCode code{};
   const bool is_in_call = has_broken_call(context->registers);
   if (is_in_call) read_process_memory(pid_, context->registers.rip - code.size(), code.data(), code.size());
-  const auto resumption = find_resumption(context->registers, code);
+  const auto resumption = find_resumption(context->registers, code, call_taken_up(context->registers, code));
   if (!resumption) return object("is in a system call that cannot be made again");
   const std::string_view reason = objection(thread, *context, *resumption, candidate.rank);
   if (!reason.empty()) return object(reason);
@@ -280,6 +280,22 @@ CallImage RemoteCall::image(const ThreadContext& context, const Resumption& resu
   const std::array<Invocation, 3> calls = {
       call, {libc.swab, {saved_errno, errno_address, sizeof(int)}}, {libc.sigprocmask, {kBlock, 0, marker_}}};
   return builder.build(calls);
+}
+
+// The number of a call that the kernel has taken up before; -1 when there is none, or it is not known.
+std::int64_t RemoteCall::call_taken_up(const user_regs_struct& registers, const CallCode& code) {
+  using Kind = CallNumberPlace::Kind;
+  if (!has_call_taken_up(registers)) return -1;
+  const CallNumberPlace place = find_call_number(code);
+  if (place.kind == Kind::kUnknown) return -1;
+  if (place.kind == Kind::kInCode) return place.value;
+  const StackCopy stack = copy_stack(registers.rsp);
+  // A walk out of two frames has read just up to where the second one was called from: there lie its arguments.
+  const std::uint64_t address = place.kind == Kind::kOnStack
+                                    ? registers.rsp + place.value
+                                    : unwinder_.unwind(machine_registers(registers), stack, 2).reach;
+  std::uint64_t number = 0;
+  return stack.read(address, number) ? static_cast<std::int64_t>(number) : -1;
 }
 
 StackCopy RemoteCall::copy_stack(std::uint64_t stack_pointer) const {

@@ -102,6 +102,7 @@ class RemoteCall {
                              Rank rank);
   CallImage image(const ThreadContext& context, const Resumption& resumption, const Request& request);
   StackCopy copy_stack(std::uint64_t stack_pointer) const;
+  std::int64_t call_taken_up(const user_regs_struct& registers, const CallCode& code);
   bool has_caught_signal_pending(pid_t tid) const;
   void refuse(RemoteCallResult& result, pid_t tid) const;
 

@@ -113,16 +113,7 @@ std::array<std::uint64_t, 6> arguments_of(const user_regs_struct& registers) {
   return {registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9};
 }
 
-// A call that the kernel has taken up before is named by the code that made it, if that stands just before it.
-std::int64_t call_by_code(const std::array<unsigned char, kCallCodeSize>& code) {
-  constexpr unsigned char kMoveToEax = 0xb8;
-  std::uint32_t number = 0;
-  if (code[0] != kMoveToEax) return -1;
-  std::memcpy(&number, &code[1], sizeof number);
-  return number;
-}
-
-bool enters_kernel(const std::array<unsigned char, kCallCodeSize>& code) {
+bool enters_kernel(const CallCode& code) {
   return code[5] == 0x0f && code[6] == 0x05;  // syscall
 }
 
@@ -151,13 +142,31 @@ bool would_see_interruption(const user_regs_struct& registers) {
   return call >= 0 && call != SYS_close && static_cast<std::int64_t>(registers.rax) == -EINTR;
 }
 
-std::optional<Resumption> find_resumption(const user_regs_struct& registers,
-                                          const std::array<unsigned char, kCallCodeSize>& code) {
+bool has_call_taken_up(const user_regs_struct& registers) {
+  return has_broken_call(registers) && static_cast<std::int64_t>(registers.orig_rax) == SYS_restart_syscall;
+}
+
+CallNumberPlace find_call_number(const CallCode& code) {
+  using Kind = CallNumberPlace::Kind;
+  constexpr CallCode kFromArgument = {0x4c, 0x89, 0x5c, 0x24, 0x08, 0x0f, 0x05};  // mov %r11, 8(%rsp); syscall
+  constexpr std::array<unsigned char, 4> kFromStack = {0x48, 0x8b, 0x44, 0x24};   // mov offset(%rsp), %rax
+  constexpr unsigned char kMoveToEax = 0xb8;
+  if (!enters_kernel(code)) return {};
+  if (code == kFromArgument) return {Kind::kCallersArgument, 0};
+  if (std::equal(kFromStack.begin(), kFromStack.end(), code.begin())) return {Kind::kOnStack, code[4]};
+  if (code[0] != kMoveToEax) return {};
+  CallNumberPlace place{Kind::kInCode, 0};
+  std::memcpy(&place.value, &code[1], sizeof place.value);
+  return place;
+}
+
+std::optional<Resumption> find_resumption(const user_regs_struct& registers, const CallCode& code,
+                                          std::int64_t number) {
   Resumption resumption{registers, RestartEffect::kNone};
   resumption.registers.orig_rax = static_cast<unsigned long long>(-1);
   if (!has_broken_call(registers)) return resumption;
   auto call = static_cast<std::int64_t>(registers.orig_rax);
-  if (call == SYS_restart_syscall) call = call_by_code(code);
+  if (call == SYS_restart_syscall) call = can_be_taken_up(number) ? number : -1;
   if (call < 0 || !enters_kernel(code)) return std::nullopt;
   resumption.effect = restart_effect(call, arguments_of(registers));
   // Of a call that we do not know the kernel still says whether it would begin it anew.

@@ -54,9 +54,28 @@ struct Resumption {
   RestartEffect effect = RestartEffect::kNone;
 };
 inline constexpr std::size_t kCallCodeSize = 7;  // "mov $number, %eax; syscall"
-// `code`: what stands before the pc. Nothing when the call cannot be made again.
-std::optional<Resumption> find_resumption(const user_regs_struct& registers,
-                                          const std::array<unsigned char, kCallCodeSize>& code);
+using CallCode = std::array<unsigned char, kCallCodeSize>;
+// `code`: what stands before the pc. `number`: of a call that the kernel has taken up before, -1 when that is not
+// known. Nothing when the call cannot be made again.
+std::optional<Resumption> find_resumption(const user_regs_struct& registers, const CallCode& code,
+                                          std::int64_t number = -1);
+
+// The kernel takes up some calls by restart_syscall(2), and that is the number which the registers have from then on.
+// Where the call's own one is told by the code that made it. Since glibc 2.41 (sysdeps/unix/sysv/linux/x86_64/
+// syscall_cancel.S, nptl/cancellation.c) a call that is a cancellation point is made by a function that has the number
+// as its seventh argument, or by one that this function calls.
+struct CallNumberPlace {
+  enum class Kind : std::uint8_t {
+    kUnknown,
+    kInCode,           // `value` is the number
+    kOnStack,          // it is in memory, so many bytes above the stack pointer
+    kCallersArgument,  // it is what the caller of the function that made the call has as its first argument in memory
+  };
+  Kind kind = Kind::kUnknown;
+  std::uint32_t value = 0;
+};
+bool has_call_taken_up(const user_regs_struct& registers);
+CallNumberPlace find_call_number(const CallCode& code);
 
 // What is to be written, in this order: a thread that is let go after any of the steps is well.
 struct CallImage {

@@ -86,6 +86,13 @@ RestartEffect restart_effect(std::int64_t call, const std::array<std::uint64_t, 
   }
 }
 
+bool can_be_taken_up(std::int64_t call) {
+#if defined(__x86_64__)
+  if (call == SYS_poll) return true;
+#endif
+  return call == SYS_nanosleep || call == SYS_clock_nanosleep || call == SYS_futex;
+}
+
 bool waits_for_events(std::int64_t call) {
   switch (call) {
     case SYS_accept:

@@ -21,6 +21,9 @@ enum class RestartEffect : std::uint8_t {
 // A call that a thread sleeps in: its number and its arguments.
 RestartEffect restart_effect(std::int64_t call, const std::array<std::uint64_t, 6>& arguments);
 
+// Whether the kernel can take it up where it was: a call that counts its time.
+bool can_be_taken_up(std::int64_t call);
+
 // A sleep of its own accord that no lock of an allocator or a loader causes: on descriptors, signals, children.
 bool waits_for_events(std::int64_t call);
 

@@ -27,10 +27,13 @@ for flood in $(jobs -p); do wait "$flood" 2>/dev/null; done
 # answers FILE [STATUS]: how many wrk had
 answers() { awk -v wanted="${2:-}" '$1 == "status" && (wanted == "" || $2 == wanted) { sum += $3 } END { print sum + 0 }' "$1"; }
 
-# All were answered well, but for those who came back while the slow clients had every place.
+# All were answered well, but for those who came back while the slow clients had every place. On a machine with much
+# else to do that may be one flood's whole life.
+all_good=0
 for flood in wrk.*; do
   good=$(answers "$flood" 200)
   expect "answers of $flood that are neither 200 nor 503" "$(($(answers "$flood") - good - $(answers "$flood" 503)))" 0
-  [ "$good" -gt 0 ] || fail "no good answer: $(cat "$flood")"
+  all_good=$((all_good + good))
   echo "$flood: $good answers, $(answers "$flood" 503) told to come back"
 done
+[ "$all_good" -gt 0 ] || fail "no good answer: $(cat wrk.*)"

@@ -111,6 +111,10 @@ static long sleep_in(const char* mode, int descriptor, int poller) {
   if (strcmp(mode, "sigwait-limit") == 0) return sigtimedwait(&none, NULL, &limit);
   if (strcmp(mode, "nanosleep") == 0) return syscall(SYS_nanosleep, &limit, NULL);
   if (strcmp(mode, "clock_nanosleep") == 0) return nanosleep(&limit, NULL);
+  if (strcmp(mode, "sleep-by-stack") == 0)
+    return call_by_stack(CLOCK_MONOTONIC, 0, (long)&limit, 0, 0, 0, SYS_clock_nanosleep);
+  if (strcmp(mode, "sleep-by-argument") == 0)
+    return call_by_argument(CLOCK_MONOTONIC, 0, (long)&limit, 0, 0, 0, SYS_clock_nanosleep);
   if (strcmp(mode, "pause") == 0) return pause();
   if (strcmp(mode, "futex") == 0) return syscall(SYS_futex, &word, FUTEX_WAIT, 0, NULL, NULL, 0);
   if (strcmp(mode, "futex-limit") == 0) return syscall(SYS_futex, &word, FUTEX_WAIT, 0, &limit, NULL, 0);

@@ -29,6 +29,10 @@ void clobber_registers(void);
 // The same for the tiles of AMX, for ever; only counts itself ready where there are any.
 void spin_with_tiles(struct called_counters* counters);
 
+// A system call with the last argument as its number; in a function that enters the kernel, and in one that this calls.
+long call_by_stack(long a, long b, long c, long d, long e, long f, long number);
+long call_by_argument(long a, long b, long c, long d, long e, long f, long number);
+
 #ifdef __cplusplus
 }
 #endif

@@ -27,7 +27,8 @@ inline const std::string& called_program() {
   static const std::string path = [] {
     std::string program = folder.path() / "called";
     fixture::Arguments command{"gcc", "-O2", "-pthread", "-rdynamic", "-fomit-frame-pointer", "-o", program};
-    for (const char* source : {"../called.c", "../called_registers.c"}) command.push_back(fixture::source(source));
+    for (const char* source : {"../called.c", "../called_cancellable.c", "../called_registers.c"})
+      command.push_back(fixture::source(source));
     fixture::run(command);
     return program;
   }();

@@ -84,7 +84,7 @@ void break_sleep(const CalledProgram& program) {
 // A sleep that was broken goes on as restart_syscall, which cannot be made twice.
 TEST_CASE("a sleep that the kernel has taken up before is begun anew", "[remote]") {
   SKIP_WITHOUT_PTRACE();
-  for (const char* mode : {"clock_nanosleep", "poll-limit"}) {
+  for (const char* mode : {"clock_nanosleep", "poll-limit", "sleep-by-stack", "sleep-by-argument"}) {
     INFO(mode);
     const CalledProgram program(mode);
     break_sleep(program);

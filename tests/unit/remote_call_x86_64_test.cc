@@ -57,11 +57,28 @@ TEST_CASE("a broken call is made again from the instruction that made it") {
 }
 
 TEST_CASE("a call that the kernel took up is told by the code that made it") {
-  const auto known = find_resumption(in_call(SYS_restart_syscall, -516, 60000), kMovePoll);
+  const user_regs_struct registers = in_call(SYS_restart_syscall, -516, 60000);
+  CHECK(has_call_taken_up(registers));
+  CHECK_FALSE(has_call_taken_up(in_call(SYS_poll, -516)));
+  CHECK_FALSE(has_call_taken_up(in_call(SYS_restart_syscall, 0)));
+  const auto known = find_resumption(registers, kMovePoll, SYS_poll);
   REQUIRE(known.has_value());
   CHECK(known->registers.rax == SYS_poll);
   CHECK(known->effect == RestartEffect::kProlonged);
-  CHECK_FALSE(find_resumption(in_call(SYS_restart_syscall, -516), kNoMove).has_value());
+  CHECK_FALSE(find_resumption(registers, kMovePoll).has_value());
+  CHECK_FALSE(find_resumption(registers, kMovePoll, SYS_read).has_value());  // one that is not taken up
+}
+
+TEST_CASE("where the number of a call stands is told by the code that made it") {
+  using Kind = CallNumberPlace::Kind;
+  CHECK(find_call_number(kMovePoll).kind == Kind::kInCode);
+  CHECK(find_call_number(kMovePoll).value == SYS_poll);
+  const CallNumberPlace on_stack = find_call_number({0x48, 0x8b, 0x44, 0x24, 0x10, 0x0f, 0x05});
+  CHECK(on_stack.kind == Kind::kOnStack);
+  CHECK(on_stack.value == 0x10);
+  CHECK(find_call_number({0x4c, 0x89, 0x5c, 0x24, 0x08, 0x0f, 0x05}).kind == Kind::kCallersArgument);
+  CHECK(find_call_number(kNoMove).kind == Kind::kUnknown);
+  CHECK(find_call_number(Code{}).kind == Kind::kUnknown);
 }
 
 TEST_CASE("an unknown call is made again only where the kernel would") {
