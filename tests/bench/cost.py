@@ -108,6 +108,29 @@ def print_against_heaptrack(results):
         [row for name in GOALS for row in rows_against_heaptrack(name, results[name])])
 
 
+def report_targets(bench, results):
+    for name, rounds in results.items():
+        if name in GOALS:
+            ratio, processor = ([measured["sampled"][kind] / measured["native"][kind] for measured in rounds]
+                                for kind in ("", ", processor"))
+            bench.report(f"{name} sampled", ratio, f"processor time {median(processor):.3f}")
+            if HEAPTRACK in rounds[0]:
+                share, processor = ([added(measured, "exact", kind) / added(measured, HEAPTRACK, kind)
+                                     for measured in rounds] for kind in ("", ", processor"))
+                bench.report(f"{name} exact", share, f"processor time {median(processor):.3f}")
+            else:
+                bench.give_up(f"{name} exact", "heaptrack is not installed")
+    for mode in ("sampled", "exact"):
+        if "redis" in results:
+            bench.report(f"redis {mode}", [measured["native"][""] / measured[mode][""] for measured in results["redis"]])
+        else:
+            bench.give_up(f"redis {mode}", "redis-server and redis-benchmark are not both installed")
+
+
+def added(measured, mode, kind):
+    return measured[mode][kind] - measured["native"][kind]
+
+
 def rows_of(name, rounds):
     for kind in rounds[0]["native"]:
         native = median([measured["native"][kind] for measured in rounds])
@@ -128,3 +151,4 @@ def measure(bench):
         ["load", "native, ns", *(f"{mode} / native" for mode in MODES[1:])],
         [row for name, rounds in results.items() for row in rows_of(name, rounds)])
     print_against_heaptrack(results)
+    report_targets(bench, results)

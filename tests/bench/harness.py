@@ -26,13 +26,15 @@ def median(values):
     return quantile(values, 0.5)
 
 
-def print_table(title, head, rows):
-    """Columns as wide as what is in them, the first one to the left."""
+def print_table(title, head, rows, left=()):
+    """Columns as wide as what is in them; the first one, and those with the numbers in `left`, to the left."""
     rows = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     print(f"\n{title}")
     for row in [head, *rows]:
-        print("  ".join([row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]))
+        cells = [cell.ljust(width) if column in (0, *left) else cell.rjust(width)
+                 for column, (cell, width) in enumerate(zip(row, widths))]
+        print("  ".join(cells).rstrip())
     sys.stdout.flush()
 
 
@@ -59,7 +61,17 @@ class Bench:
         self.is_quick = is_quick
         self.rounds = rounds
         self.leakwatch = root / "build" / "cli" / "leakwatch"
+        self.figures = {}  # a target's key -> (a figure of each round, what to say beside it)
+        self.reasons = {}  # a target's key -> why there is no figure
         self._folders = itertools.count()
+
+    def report(self, key, values, note=""):
+        """Hands in what was measured for a target of targets.py: one figure, or one of each round."""
+        self.figures[key] = (list(values) if isinstance(values, (list, tuple)) else [values], note)
+
+    def give_up(self, key, why):
+        """There is no figure for this target."""
+        self.reasons[key] = why
 
     def __enter__(self):
         self.work = pathlib.Path(tempfile.mkdtemp())

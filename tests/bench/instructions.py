@@ -29,6 +29,7 @@ def per_pair(bench, mode, options=()):
 def measure(bench):
     if not shutil.which("valgrind"):
         print("\nInstructions are not counted: valgrind is not installed")
+        bench.give_up("instructions", "valgrind is not installed")
         return
     bench.progress("instructions")
     native = per_pair(bench, "native")
@@ -38,6 +39,7 @@ def measure(bench):
     # So far apart that none of the pairs is a sample.
     sampled = per_pair(bench, "sampled", ["--sample-interval", "1GiB"])
     rows.append(["sampled, but not this pair", f"{sampled:.1f}", f"{sampled - native:.1f}"])
+    bench.report("instructions", sampled - native)
     exact = per_pair(bench, "exact")
     rows.append(["exact", f"{exact:.1f}", f"{exact - native:.1f}"])
     print_table(f"Instructions of a malloc and its free; goal: not sampled, at most {GOAL} added",
