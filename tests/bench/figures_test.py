@@ -4,10 +4,13 @@
 import pathlib
 import sys
 import unittest
+from xml.etree import ElementTree
 
 sys.dont_write_bytecode = True
 
-import harness  # noqa: E402 (nothing is written beside the sources)
+import chart  # noqa: E402 (nothing is written beside the sources)
+import growth  # noqa: E402
+import harness  # noqa: E402
 import targets  # noqa: E402
 
 
@@ -86,6 +89,61 @@ class Rows(unittest.TestCase):
 
     def test_markdown(self):
         self.assertEqual(targets.as_markdown(["", "b"], [["x|y", "z"]]), "|  | b |\n| --- | --- |\n| x\\|y | z |")
+
+    def test_the_parts_know_their_targets(self):
+        self.assertLessEqual({f"growth {name}" for name in growth.DIMENSIONS}, set(targets.BY_KEY))
+
+
+class Growth(unittest.TestCase):
+    @staticmethod
+    def points(*costs):
+        return [growth.Point(x, 10, 0, exact, 0, 0) for x, exact in costs]
+
+    def test_flat_is_by_the_dearest(self):
+        self.assertEqual(growth.flatness("live", self.points((1, 20), (10, 50), (100, 40))), 2.5)
+
+    def test_depth_may_be_linear(self):
+        self.assertEqual(growth.flatness("depth", self.points((8, 10), (16, 20), (32, 30))), 1)
+        self.assertGreater(growth.flatness("depth", self.points((8, 10), (16, 21))), 1)
+
+    def test_what_was_not_measured_to_its_end_is_not_reached(self):
+        bench = harness.Bench(pathlib.Path("/"), True, 3)
+        growth.report(bench, "live", self.points((1, 10), (10, 11)), "no memory")
+        self.assertEqual(bench.figures, {})
+        self.assertIn("no memory", bench.reasons["growth live"])
+        growth.report(bench, "stacks", self.points((1, 10), (10, 21)), "no memory")
+        self.assertEqual(bench.figures["growth stacks"][0], [2.1])
+
+
+class Charts(unittest.TestCase):
+    names = {"svg": "http://www.w3.org/2000/svg"}
+
+    def draw(self, *series, **more):
+        return ElementTree.fromstring(chart.line_chart('a < b & "c"', "x", "y", series, **more))
+
+    def test_is_well_formed(self):
+        root = self.draw(("one & only", [(1, 5), (1000, 50)]), ("two", [(1, 7), (1000, 0.01)]))
+        self.assertEqual(root.tag, "{http://www.w3.org/2000/svg}svg")
+        words = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+        for expected in ('a < b & "c"', "x", "y", "1", "1k", "10", "100", "one & only", "two"):
+            self.assertIn(expected, words)
+
+    def test_axes_are_logarithmic(self):
+        axis = chart.Axis(1, 10_000, 0, 400)
+        self.assertEqual([round(axis.place(value)) for value in (1, 10, 100, 10_000)], [0, 100, 200, 400])
+        self.assertEqual(axis.ticks(), [1, 10, 100, 1000, 10_000])
+        self.assertEqual([chart.Axis(1, 100, 400, 0).place(value) for value in (1, 10, 100)], [400, 200, 0])
+
+    def test_what_is_too_low_is_drawn_hollow_at_the_edge(self):
+        root = self.draw(("only", [(1, 5), (10, 50), (100, -3)]), least=0.1)
+        marks = root.findall("svg:circle", self.names)
+        kinds = [mark.get("class") for mark in marks if float(mark.get("cx")) > chart.LEFT + 10]
+        self.assertEqual(kinds, ["mark0", "mark0", "low0"])
+        self.assertEqual(float(marks[2].get("cy")), chart.HEIGHT - chart.BOTTOM)
+        self.assertIn("≤ 0.1", [element.text for element in root.findall("svg:text", self.names)])
+
+    def test_one_point_alone(self):
+        self.draw(("only", [(8, 3)]))
 
 
 if __name__ == "__main__":

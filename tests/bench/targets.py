@@ -57,8 +57,10 @@ TARGETS = (
     Target("growth threads", "growth", "exact, dearest / cheapest event, 1 to 64 threads", 2, decimals=2),
     Target("growth live", "growth", "exact, dearest / cheapest event, 1,000 to 100 million live blocks", 2, decimals=2),
     Target("growth stacks", "growth", "exact, dearest / cheapest event, 10 to 1 million stacks", 2, decimals=2),
-    Target("growth depth", "growth", "exact, a frame's cost at 512 frames / at 8", 1, decimals=2),
+    Target("growth depth", "growth", "exact, 8 to 512 frames, steepest step: growth of an event's cost / of frames", 1, decimals=2),
 )
+
+BY_KEY = {target.key: target for target in TARGETS}
 
 
 def number(value, decimals=None):
@@ -97,8 +99,7 @@ HEAD = ["", "target", "median (middle half of the rounds)", "verdict"]
 
 def rows_of(bench, parts, is_whole):
     """Of a run of these parts; the targets of other parts are only missed when it was to measure the whole."""
-    known = {target.key for target in TARGETS}
-    unknown = [key for key in (*bench.figures, *bench.reasons) if key not in known]
+    unknown = [key for key in (*bench.figures, *bench.reasons) if key not in BY_KEY]
     if unknown:
         raise ValueError(f"there is no target {unknown[0]!r} in tests/bench/targets.py")
     return [row_of(target, bench.figures, bench.reasons, parts) for target in TARGETS
