@@ -58,6 +58,11 @@ class Program:
         self._line()
         return self
 
+    @property
+    def pid(self):
+        """Of leakwatch, when it is watched."""
+        return self._process.pid
+
     def __exit__(self, *_):
         self._process.stdin.close()
         self._process.wait()
@@ -69,11 +74,11 @@ class Program:
         return line
 
     def run(self):
-        begin = processor_ns(self._process.pid) if self._is_watched else 0
+        begin = processor_ns(self.pid) if self._is_watched else 0
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         own = float(self._line())
-        reader = (processor_ns(self._process.pid) - begin) / self._events if self._is_watched else 0
+        reader = (processor_ns(self.pid) - begin) / self._events if self._is_watched else 0
         self.costs.append((own, reader))
 
     def settled(self):
