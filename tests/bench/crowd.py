@@ -4,11 +4,11 @@
 The goal: it does not grow with the number of threads that came and went.
 """
 
-import pathlib
 import subprocess
 import time
 
 from harness import print_table, value_of
+from processes import child_named
 
 
 def peak_kib(pid):
@@ -19,24 +19,13 @@ def peak_kib(pid):
         return 0
 
 
-def target_of(pid):
-    """leakwatch's child that became the program; None when it is gone, or not yet there."""
-    try:
-        for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            if pathlib.Path(f"/proc/{child}/comm").read_text() == "threads\n":
-                return child
-    except OSError:
-        pass
-    return None
-
-
 def peaks(bench, threads):
     command = bench.watched("sampled", [bench.program("threads"), 8, threads])
     ours = theirs = 0
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             ours = max(ours, peak_kib(process.pid))
-            theirs = max(theirs, peak_kib(target_of(process.pid)))
+            theirs = max(theirs, peak_kib(child_named(process.pid, "threads")))
             time.sleep(0.005)
     if process.returncode != 0:
         raise SystemExit(f"bench: {command} ended with {process.returncode}")

@@ -11,6 +11,8 @@ sys.dont_write_bytecode = True
 import chart  # noqa: E402 (nothing is written beside the sources)
 import growth  # noqa: E402
 import harness  # noqa: E402
+import postgres  # noqa: E402
+import servers  # noqa: E402
 import targets  # noqa: E402
 
 
@@ -113,6 +115,31 @@ class Growth(unittest.TestCase):
         self.assertIn("no memory", bench.reasons["growth live"])
         growth.report(bench, "stacks", self.points((1, 10), (10, 21)), "no memory")
         self.assertEqual(bench.figures["growth stacks"][0], [2.1])
+
+
+class Answers(unittest.TestCase):
+    def test_of_wrk(self):
+        text = """Running 1s test @ http://127.0.0.1:1/
+  1 threads and 16 connections
+  Latency Distribution
+     50%  416.00us
+     99%    1.20ms
+  25568 requests in 1.10s, 21.60MB read
+Requests/sec:  23243.64
+"""
+        rate, p99, requests = servers.wrk_figures(text)
+        self.assertEqual((rate, requests), (23243.64, 25568))
+        self.assertAlmostEqual(p99, 0.0012)
+
+    def test_a_bad_answer_of_wrk_ends_it(self):
+        with self.assertRaises(SystemExit):
+            servers.wrk_figures("  Non-2xx or 3xx responses: 3\n")
+
+    def test_of_pgbench_only_those_within_the_window_count(self):
+        lines = [f"0 {number} {1000 * number} 0 {10 + number} 500000" for number in range(10)]
+        count, p99 = postgres.log_figures(lines, 12.0, 15.0)  # the 2nd to the 4th
+        self.assertEqual(count, 3)
+        self.assertAlmostEqual(p99, 0.004)
 
 
 class Charts(unittest.TestCase):

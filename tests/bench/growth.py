@@ -8,12 +8,12 @@ longer, so each is the least of the rounds (of leakwatch's, the median). The cha
 
 import contextlib
 import dataclasses
-import pathlib
 import subprocess
 
 import chart
 import targets
 from harness import median, print_table, value_of
+from processes import processor_ns
 
 MODES = ("native", "sampled", "exact")
 
@@ -35,12 +35,6 @@ DIMENSIONS = {
 }
 # A live block with its place in the program, and what leakwatch may need for it.
 PROGRAM_BYTES, READER_BYTES = 48, 100
-
-
-def processor_ns(pid):
-    """Of all threads of a process."""
-    tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
 
 
 class Program:

@@ -7,11 +7,11 @@ file, and the memory of the session with leakwatch. That is what the target is f
 """
 
 import contextlib
-import pathlib
 import random
 
 from growth import Program, Size
-from harness import median, print_table, value_of
+from harness import median, print_table
+from processes import child_named, resident_kib
 
 MODES = ("native", "sampled", "exact")
 LOAD = Size(threads=16, live=160_000, stacks=2_500, depth=24)
@@ -19,16 +19,7 @@ FIELDS = ("Rss", "Pss", "Pss_Anon", "Pss_Shmem")
 
 
 def program_of(mode, pid):
-    """The process that does the work: leakwatch has it as a child, and another one that is its own."""
-    if mode == "native":
-        return pid
-    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return next(child for child in children if pathlib.Path(f"/proc/{child}/comm").read_text() == "growth\n")
-
-
-def resident_kib(pid):
-    path = f"/proc/{pid}/smaps_rollup"
-    return {field: int(value_of(path, field).split()[0]) for field in FIELDS}
+    return pid if mode == "native" else child_named(pid, "growth")
 
 
 def measure_round(bench, modes):
@@ -38,7 +29,7 @@ def measure_round(bench, modes):
             program = stack.enter_context(Program(bench, mode, LOAD, 400_000))
             for _ in range(5):
                 program.run()
-            seen[mode] = resident_kib(program_of(mode, program.pid))
+            seen[mode] = resident_kib(program_of(mode, program.pid), FIELDS)
         return seen
 
 
