@@ -12,14 +12,8 @@ The lines with "processor" are the program's own processor time: not what a user
 who are busy on the same machine.
 """
 
-import csv
-import pathlib
-import random
-import shutil
-import subprocess
-import time
-
-from harness import HEAPTRACK, HEAPTRACK_PRELOAD, MODES, median, print_table, quantile
+import redis
+from harness import HEAPTRACK, HEAPTRACK_PRELOAD, MODES, median, print_table, spread
 
 # What the time that exact mode adds to an iteration of a storm may be of what heaptrack adds.
 GOALS = {"storm-1": 0.15, "storm-2": 0.08}
@@ -43,42 +37,15 @@ def run_threads(makers):
 
 
 def run_redis(bench, mode):
-    port = str(random.randint(20_000, 40_000))
-    command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    server = bench.watched(mode, command)
-    with subprocess.Popen(server, cwd=bench.work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_for_redis(port, process)
-            command = ["redis-benchmark", "-p", port, "-P", "16", "-n", "1000000", "-r", "100000",
-                       "-t", "set,get,lpush,hset", "--csv"]
-            lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-            per_second = [float(row["rps"]) for row in csv.DictReader(lines)]
-        finally:
-            subprocess.run(["redis-cli", "-p", port, "shutdown", "nosave"], capture_output=True, check=False)
-    return {"": sum(1e9 / rate for rate in per_second) / len(per_second)}
-
-
-def wait_for_redis(port, process):
-    for _ in range(600):
-        ping = subprocess.run(["redis-cli", "-p", port, "ping"], capture_output=True, text=True, check=False)
-        if ping.stdout.strip() == "PONG":
-            return
-        if process.poll() is not None:
-            break
-        time.sleep(0.05)
-    raise SystemExit(f"bench: redis-server does not answer on port {port}")
+    return redis.run(bench, lambda command: bench.watched(mode, command))
 
 
 def loads():
     found = {f"storm-{threads}": run_storm(threads) for threads in (1, 2)}
     found |= {f"threads-{makers}": run_threads(makers) for makers in (1, 8)}
-    if shutil.which("redis-server") and shutil.which("redis-benchmark"):
+    if not redis.why_not():
         found["redis"] = run_redis
     return found
-
-
-def spread(values):
-    return f"{median(values):.3f} ({quantile(values, 0.25):.3f} to {quantile(values, 0.75):.3f})"
 
 
 def ratios(rounds, kind, mode):
@@ -122,9 +89,11 @@ def report_targets(bench, results):
                 bench.give_up(f"{name} exact", "heaptrack is not installed")
     for mode in ("sampled", "exact"):
         if "redis" in results:
-            bench.report(f"redis {mode}", [measured["native"][""] / measured[mode][""] for measured in results["redis"]])
+            throughput, processor = ([(measured["native"][kind] / measured[mode][kind]) for measured in results["redis"]]
+                                     for kind in ("", ", processor"))
+            bench.report(f"redis {mode}", throughput, f"processor time {1 / median(processor):.3f}")
         else:
-            bench.give_up(f"redis {mode}", "redis-server and redis-benchmark are not both installed")
+            bench.give_up(f"redis {mode}", redis.why_not())
 
 
 def added(measured, mode, kind):

@@ -54,26 +54,33 @@ class Rows(unittest.TestCase):
     def test_the_median_counts(self):
         self.bench.report("redis exact", [0.1, 0.9, 0.86], "on a Monday")
         self.assertEqual(self.row(self.words),
-                         [self.words, "≥ 0.85", "0.860 (0.100 to 0.900); on a Monday", "reached"])
+                         [self.words, "≥ 0.85", "0.860 (0.100 to 0.900)", "reached", "on a Monday"])
+
+    def test_what_peers_reached_is_said_too(self):
+        self.bench.remark("redis exact", "another 0.5")
+        self.assertEqual(self.row(self.words)[3:],
+                         ["not measured", "it handed nothing in; peers: another 0.5"])
+        self.bench.report("redis exact", 0.9, "a note")
+        self.assertEqual(self.row(self.words)[3:], ["reached", "a note; peers: another 0.5"])
 
     def test_a_single_figure_has_no_spread(self):
         self.bench.report("redis exact", 0.84)
-        self.assertEqual(self.row(self.words)[2:], ["0.840", "missed"])
+        self.assertEqual(self.row(self.words)[2:], ["0.840", "missed", ""])
 
     def test_units(self):
         self.bench.report("memory", [2049])
         words = "resident memory added to a program of 16 threads, sampled"
-        self.assertEqual(self.row(words), [words, "≤ 2,048 KiB", "2,049 KiB", "missed"])
+        self.assertEqual(self.row(words), [words, "≤ 2,048 KiB", "2,049 KiB", "missed", ""])
 
     def test_without_a_figure_it_says_why(self):
         self.bench.give_up("redis exact", "there is no redis")
-        self.assertEqual(self.row(self.words)[2:], ["", "not measured: there is no redis"])
+        self.assertEqual(self.row(self.words)[2:], ["", "not measured", "there is no redis"])
 
     def test_a_part_that_was_not_run(self):
-        self.assertEqual(self.row(self.words, [])[3], "not measured: the part cost was not run")
+        self.assertEqual(self.row(self.words, [])[3:], ["not measured", "the part cost was not run"])
 
     def test_a_part_that_forgot_it(self):
-        self.assertEqual(self.row(self.words)[3], "not measured: it handed nothing in")
+        self.assertEqual(self.row(self.words)[3:], ["not measured", "it handed nothing in"])
 
     def test_a_run_of_some_parts_has_only_their_rows(self):
         rows = targets.rows_of(self.bench, ["instructions"], False)

@@ -7,6 +7,7 @@ import os
 import pathlib
 import platform
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,17 @@ def quantile(values, part):
 
 def median(values):
     return quantile(values, 0.5)
+
+
+def spread(values):
+    """The median and the middle half, as a cell."""
+    return f"{median(values):.3f} ({quantile(values, 0.25):.3f} to {quantile(values, 0.75):.3f})"
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def print_table(title, head, rows, left=()):
@@ -63,6 +75,7 @@ class Bench:
         self.leakwatch = root / "build" / "cli" / "leakwatch"
         self.figures = {}  # a target's key -> (a figure of each round, what to say beside it)
         self.reasons = {}  # a target's key -> why there is no figure
+        self.remarks = {}  # a target's key -> what others reached
         self._folders = itertools.count()
 
     def report(self, key, values, note=""):
@@ -72,6 +85,10 @@ class Bench:
     def give_up(self, key, why):
         """There is no figure for this target."""
         self.reasons[key] = why
+
+    def remark(self, key, words):
+        """What others reach where this target is ours."""
+        self.remarks[key] = words
 
     def __enter__(self):
         self.work = pathlib.Path(tempfile.mkdtemp())

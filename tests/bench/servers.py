@@ -14,13 +14,12 @@ a request.
 
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import time
 import urllib.request
 
-from harness import median, print_table, quantile
+from harness import free_port, median, print_table, spread
 from postgres import LOADS, Postgres
 from processes import child_named, processor_ns
 
@@ -36,12 +35,6 @@ http {{
   server {{ listen 127.0.0.1:{port}; root {folder}; }}
 }}
 """
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Nginx:
@@ -118,10 +111,6 @@ def postgres_rounds(bench, results):
 
 def ratios(rounds, mode, which):
     return [seen[mode][which] / seen["native"][which] for seen in rounds]
-
-
-def spread(values):
-    return f"{median(values):.3f} ({quantile(values, 0.25):.3f} to {quantile(values, 0.75):.3f})"
 
 
 def rows_of(name, rounds):

@@ -82,27 +82,30 @@ def figure_words(target, values):
     return words + unit_words(target.unit)
 
 
-def row_of(target, figures, reasons, parts):
-    """What, target, figure, verdict: as cells."""
-    if target.key in figures:
-        values, note = figures[target.key]
-        figure = figure_words(target, values) + (f"; {note}" if note else "")
-        return [target.words, target.limit_words(), figure, target.verdict(median(values))]
-    why = reasons.get(target.key)
-    if not why:
-        why = "it handed nothing in" if target.part in parts else f"the part {target.part} was not run"
-    return [target.words, target.limit_words(), "", f"{NOT_MEASURED}: {why}"]
+def row_of(target, bench, parts):
+    """What, target, figure, verdict, notes: as cells."""
+    peers = bench.remarks.get(target.key)
+    notes = [f"peers: {peers}"] if peers else []
+    if target.key in bench.figures:
+        values, note = bench.figures[target.key]
+        notes[:0] = [note] if note else []
+        figure, verdict = figure_words(target, values), target.verdict(median(values))
+    else:
+        missing = "it handed nothing in" if target.part in parts else f"the part {target.part} was not run"
+        notes[:0] = [bench.reasons.get(target.key, missing)]
+        figure, verdict = "", NOT_MEASURED
+    return [target.words, target.limit_words(), figure, verdict, "; ".join(notes)]
 
 
-HEAD = ["", "target", "median (middle half of the rounds)", "verdict"]
+HEAD = ["", "target", "median (middle half of the rounds)", "verdict", ""]
 
 
 def rows_of(bench, parts, is_whole):
     """Of a run of these parts; the targets of other parts are only missed when it was to measure the whole."""
-    unknown = [key for key in (*bench.figures, *bench.reasons) if key not in BY_KEY]
+    unknown = [key for key in (*bench.figures, *bench.reasons, *bench.remarks) if key not in BY_KEY]
     if unknown:
         raise ValueError(f"there is no target {unknown[0]!r} in tests/bench/targets.py")
-    return [row_of(target, bench.figures, bench.reasons, parts) for target in TARGETS
+    return [row_of(target, bench, parts) for target in TARGETS
             if is_whole or target.part in parts]
 
 
