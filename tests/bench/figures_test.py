@@ -120,6 +120,8 @@ class Growth(unittest.TestCase):
         growth.report(bench, "live", self.points((1, 10), (10, 11)), "no memory")
         self.assertEqual(bench.figures, {})
         self.assertIn("no memory", bench.reasons["growth live"])
+        growth.report(bench, "depth", self.points((1, 10)), "no memory")
+        self.assertIn("no memory", bench.reasons["growth depth"])
         growth.report(bench, "stacks", self.points((1, 10), (10, 21)), "no memory")
         self.assertEqual(bench.figures["growth stacks"][0], [2.1])
 

@@ -8,6 +8,7 @@ longer, so each is the least of the rounds (of leakwatch's, the median). The cha
 
 import contextlib
 import dataclasses
+import pathlib
 import subprocess
 
 import chart
@@ -34,7 +35,7 @@ DIMENSIONS = {
     "depth": ("frames of a stack", [Size(depth=frames, stacks=128) for frames in (8, 16, 32, 64, 128, 256, 512)]),
 }
 # A live block with its place in the program, and what leakwatch may need for it.
-PROGRAM_BYTES, READER_BYTES = 48, 100
+PROGRAM_BYTES, READER_BYTES = 40, 70
 
 
 class Program:
@@ -44,6 +45,7 @@ class Program:
         command = [bench.program("growth"), size.threads, size.live, size.stacks, size.depth, events]
         self._command = bench.watched(mode, command, ["--max-depth", "1024", "--interval", "1h"])
         self._is_watched = mode != "native"
+        self._folder = pathlib.Path(self._command[self._command.index("-o") + 1]) if self._is_watched else None
         self._events = events
         self.costs = []  # of each batch: (the program's, leakwatch's) ns per event
 
@@ -81,15 +83,20 @@ class Program:
         own, reader = zip(*self.costs[1:])
         return min(own), median(reader)
 
+    def lost(self, bench):
+        """What was not recorded, once it has ended."""
+        return bench.lost(self._folder) if self._is_watched else []
+
 
 def measure_modes(bench, modes, size, events):
-    """Their costs, taken in turns."""
+    """Their costs, taken in turns, and what was lost."""
     with contextlib.ExitStack() as stack:
         programs = {mode: stack.enter_context(Program(bench, mode, size, events)) for mode in modes}
-        for _ in range(min(bench.rounds, 5) + 1):
+        for _ in range(bench.rounds + 1):
             for program in programs.values():
                 program.run()
-        return {mode: program.settled() for mode, program in programs.items()}
+    lost = [f"{mode}: {words}" for mode, program in programs.items() for words in program.lost(bench)]
+    return {mode: program.settled() for mode, program in programs.items()}, lost
 
 
 def available_bytes():
@@ -97,16 +104,19 @@ def available_bytes():
 
 
 def measure_size(bench, size):
-    """The costs in each mode; None when the machine has not the memory."""
+    """The costs in each mode, or why there are none."""
     events = 400_000 if bench.is_quick else 2_000_000
     largest = size.live * (PROGRAM_BYTES + READER_BYTES)
     if largest > available_bytes() * 0.7:
-        return None
+        return {}, "this machine has not the free memory for it"
     at_once = [MODES] if largest * 2 < available_bytes() * 0.7 else [[mode] for mode in MODES]
     costs = {}
     for modes in at_once:
-        costs |= measure_modes(bench, modes, size, events)
-    return costs
+        measured, lost = measure_modes(bench, modes, size, events)
+        costs |= measured
+        if lost:  # what is not recorded costs nothing
+            return {}, f"there not all was recorded ({lost[0]})"
+    return costs, ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,11 +135,11 @@ def measure_dimension(bench, name):
     for size in DIMENSIONS[name][1]:
         x = getattr(size, name)
         if bench.is_quick and (x > 1_000_000 or size.stacks > 100_000):
-            return points, f"--quick stops before {x:,}"
+            return points, f"at {x:,}: --quick goes no further"
         bench.progress(f"growth: {x:,} {DIMENSIONS[name][0]}")
-        costs = measure_size(bench, size)
-        if costs is None:
-            return points, f"this machine has not the free memory for {x:,}"
+        costs, why_not = measure_size(bench, size)
+        if why_not:
+            return points, f"at {x:,}: {why_not}"
         native, sampled, exact = (costs[mode] for mode in MODES)
         points.append(Point(x, native[0], sampled[0] - native[0], exact[0] - native[0], sampled[1], exact[1]))
     return points, ""
@@ -156,19 +166,24 @@ def flatness(name, points):
 
 
 def report(bench, name, points, stopped):
-    key, figure = f"growth {name}", flatness(name, points)
+    key = f"growth {name}"
+    if len(points) < 2:
+        bench.give_up(key, f"it stopped {stopped}")
+        return
+    figure = flatness(name, points)
     if not stopped or targets.BY_KEY[key].verdict(figure) == targets.MISSED:
-        bench.report(key, figure, f"only to {points[-1].x:,}, as {stopped}" if stopped else "")
+        bench.report(key, figure, f"stopped {stopped}" if stopped else "")
     else:
-        bench.give_up(key, f"{figure:.2f} up to {points[-1].x:,}, but {stopped}")
+        bench.give_up(key, f"{figure:.2f} up to {points[-1].x:,}; it stopped {stopped}")
 
 
 def measure(bench):
     for name, (words, sizes) in DIMENSIONS.items():
         points, stopped = measure_dimension(bench, name)
         print_table(
-            f"Processor time per event, ns, by {words}, the least of the rounds{'; ' + stopped if stopped else ''}",
+            f"Processor time per event, ns, by {words}, the least of the rounds{'; stopped ' + stopped if stopped else ''}",
             [words, "native", "sampled adds", "exact adds", "leakwatch, sampled", "leakwatch, exact"],
             [[f"{point.x:,}", *(f"{value:.1f}" for value in dataclasses.astuple(point)[1:])] for point in points])
-        write_chart(bench, name, points)
+        if points:
+            write_chart(bench, name, points)
         report(bench, name, points, stopped)

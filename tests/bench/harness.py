@@ -6,6 +6,7 @@ import itertools
 import os
 import pathlib
 import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,12 @@ import tempfile
 MODES = ("native", "asleep", "sampled", "exact")
 HEAPTRACK = "heaptrack"  # one more mode, of some loads
 HEAPTRACK_PRELOAD = pathlib.Path("/usr/lib/heaptrack/libheaptrack_preload.so")
+
+LOST = re.compile("unrecorded|stack table full|made no sense|Blind since")  # in a profile's comments
+
+
+def shorten(word):
+    return pathlib.Path(word).name if word.startswith("/") else word
 
 
 def quantile(values, part):
@@ -75,6 +82,7 @@ class Bench:
         self.leakwatch = root / "build" / "cli" / "leakwatch"
         self.figures = {}  # a target's key -> (a figure of each round, what to say beside it)
         self.reasons = {}  # a target's key -> why there is no figure
+        self._watched = []  # (folder of profiles, what was watched)
         self.remarks = {}  # a target's key -> what others reached
         self._folders = itertools.count()
 
@@ -111,7 +119,21 @@ class Bench:
             return ["env", f"LD_PRELOAD={HEAPTRACK_PRELOAD}", "DUMP_HEAPTRACK_OUTPUT=/dev/null", *command]
         exact = ["--exact"] if mode == "exact" else []
         folder = self.work / f"profiles.{next(self._folders)}"
+        self._watched.append((folder, f"{mode}: {' '.join(map(shorten, command))}"))
         return [str(self.leakwatch), "run", "-q", *exact, *options, "-o", str(folder), "--", *command]
+
+    def lost(self, folder):
+        """What leakwatch says that it did not record, in the last profile of a folder."""
+        profiles = sorted(folder.glob("heap.*.pb.gz"))
+        if not profiles:
+            return ["no profile was written"]
+        dump = [self.root / "build" / "tests" / "profile-dump", profiles[-1]]
+        lines = subprocess.run(dump, capture_output=True, text=True, check=True).stdout.splitlines()
+        return [line.removeprefix("comment ") for line in lines if line.startswith("comment ") and LOST.search(line)]
+
+    def all_lost(self):
+        """Of all that was watched: a run that was not recorded as a whole is no figure of what recording costs."""
+        return [f"{what}: {words}" for folder, what in self._watched for words in self.lost(folder)]
 
     def output(self, mode, command):
         return subprocess.run(self.watched(mode, command), stdout=subprocess.PIPE, text=True, check=True).stdout
