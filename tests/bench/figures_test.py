@@ -79,6 +79,10 @@ class Rows(unittest.TestCase):
     def test_a_part_that_was_not_run(self):
         self.assertEqual(self.row(self.words, [])[3:], ["not measured", "the part cost was not run"])
 
+    def test_a_part_that_failed(self):
+        self.bench.failures["cost"] = "no such file"
+        self.assertEqual(self.row(self.words)[3:], ["not measured", "the part cost ended early"])
+
     def test_a_part_that_forgot_it(self):
         self.assertEqual(self.row(self.words)[3:], ["not measured", "it handed nothing in"])
 

@@ -150,8 +150,7 @@ def write_chart(bench, name, points):
     series = [(label, [(point.x, getattr(point, field)) for point in points])
               for label, field in (("exact, added to the program", "exact"), ("exact, leakwatch", "exact_reader"),
                                    ("sampled, added to the program", "sampled"))]
-    path = bench.root / "build" / "bench" / f"growth-{name}.svg"
-    path.parent.mkdir(exist_ok=True)
+    path = bench.charts / f"growth-{name}.svg"
     path.write_text(chart.line_chart(f"Cost of an event by {words}", words, "processor time, ns per malloc or free",
                                      series))
     print(f"Chart: {path.relative_to(bench.root)}")

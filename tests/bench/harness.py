@@ -80,8 +80,11 @@ class Bench:
         self.is_quick = is_quick
         self.rounds = rounds
         self.leakwatch = root / "build" / "cli" / "leakwatch"
+        self.charts = root / "build" / "bench"
         self.figures = {}  # a target's key -> (a figure of each round, what to say beside it)
         self.reasons = {}  # a target's key -> why there is no figure
+        self.machine = ""
+        self.failures = {}  # a part -> why it ended early
         self._watched = []  # (folder of profiles, what was watched)
         self.remarks = {}  # a target's key -> what others reached
         self._folders = itertools.count()
@@ -100,6 +103,7 @@ class Bench:
 
     def __enter__(self):
         self.work = pathlib.Path(tempfile.mkdtemp())
+        self.charts.mkdir(exist_ok=True)
         return self
 
     def __exit__(self, *_):
@@ -142,10 +146,14 @@ class Bench:
         print(text, file=sys.stderr, flush=True)
 
     def describe_machine(self):
+        """What is measured, when and where."""
         commit = first_line(["git", "-C", self.root, "describe", "--always", "--dirty"])
-        print(f"{first_line([self.leakwatch, '--version'])} ({commit}), {datetime.date.today()}")
-        print(f"{value_of('/proc/cpuinfo', 'model name')}, {os.cpu_count()} processors, Linux {platform.release()}, "
-              f"load {os.getloadavg()[0]:.1f} when it began")
-        print(f"{value_of('/etc/os-release', 'PRETTY_NAME', '=')}, {' '.join(platform.libc_ver())}, "
-              f"{first_line(['g++', '--version'])}")
-        sys.stdout.flush()
+        load, processors = os.getloadavg()[0], os.cpu_count()
+        self.machine = (
+            f"{first_line([self.leakwatch, '--version'])} ({commit}), {datetime.date.today()}\n"
+            f"{value_of('/proc/cpuinfo', 'model name')}, {processors} processors, Linux {platform.release()}\n"
+            f"{value_of('/etc/os-release', 'PRETTY_NAME', '=')}, {' '.join(platform.libc_ver())}, "
+            f"{first_line(['g++', '--version'])}\n"
+            f"{'Others are busy here: times say little. ' if load > processors / 2 else ''}"
+            f"Load {load:.1f} when it began.")
+        print(self.machine, flush=True)

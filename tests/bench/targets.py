@@ -82,6 +82,14 @@ def figure_words(target, values):
     return words + unit_words(target.unit)
 
 
+def why_not(target, bench, parts):
+    if target.key in bench.reasons:
+        return bench.reasons[target.key]
+    if target.part in bench.failures:
+        return f"the part {target.part} ended early"
+    return "it handed nothing in" if target.part in parts else f"the part {target.part} was not run"
+
+
 def row_of(target, bench, parts):
     """What, target, figure, verdict, notes: as cells."""
     peers = bench.remarks.get(target.key)
@@ -91,8 +99,7 @@ def row_of(target, bench, parts):
         notes[:0] = [note] if note else []
         figure, verdict = figure_words(target, values), target.verdict(median(values))
     else:
-        missing = "it handed nothing in" if target.part in parts else f"the part {target.part} was not run"
-        notes[:0] = [bench.reasons.get(target.key, missing)]
+        notes[:0] = [why_not(target, bench, parts)]
         figure, verdict = "", NOT_MEASURED
     return [target.words, target.limit_words(), figure, verdict, "; ".join(notes)]
 
