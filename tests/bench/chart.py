@@ -23,8 +23,9 @@ def style():
             colours.append(f".line{number}{{stroke:{line[which]}}} .mark{number}{{fill:{line[which]}}}")
             colours.append(f".low{number}{{fill:{PAPER[which]};stroke:{line[which]}}}")
         return " ".join(colours)
-    return (f"<style>text{{font:13px system-ui,sans-serif}} .title{{font-size:16px;font-weight:600}} "
-            f"polyline{{fill:none;stroke-width:2}} {rules(0)} @media (prefers-color-scheme: dark){{{rules(1)}}}</style>")
+    return ("<style>text{font:13px system-ui,sans-serif} .title{font-size:16px;font-weight:600} "
+            "polyline{fill:none;stroke-width:2} "
+            f"{rules(0)} @media (prefers-color-scheme: dark){{{rules(1)}}}</style>")
 
 
 def tick_words(value):
@@ -116,8 +117,8 @@ def line_chart(title, x_words, y_words, series, least=0.1):
     ys = [y for _, points in series for _, y in points]
     x_axis = Axis(xs[0], xs[-1], LEFT + 12, WIDTH - RIGHT - 12)
     y_axis = Axis(*decades(ys, least), HEIGHT - BOTTOM, TOP)
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-             f'role="img" aria-label="{escape(title, {chr(34): "&quot;"})}">', style(),
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
+             f'height="{HEIGHT}" role="img" aria-label="{escape(title, {chr(34): "&quot;"})}">', style(),
              f'<rect class="paper" width="{WIDTH}" height="{HEIGHT}"/>',
              text(LEFT, 28, title, "start", 'class="title"')]
     parts += draw_axes(x_axis, y_axis, xs, x_words, y_words, min(ys) < y_axis.lowest)

@@ -89,7 +89,7 @@ def report_targets(bench, results):
                 bench.give_up(f"{name} exact", "heaptrack is not installed")
     for mode in ("sampled", "exact"):
         if "redis" in results:
-            throughput, processor = ([(measured["native"][kind] / measured[mode][kind]) for measured in results["redis"]]
+            throughput, processor = ([measured["native"][kind] / measured[mode][kind] for measured in results["redis"]]
                                      for kind in ("", ", processor"))
             bench.report(f"redis {mode}", throughput, f"processor time {1 / median(processor):.3f}")
         else:

@@ -180,7 +180,7 @@ def measure(bench):
     for name, (words, sizes) in DIMENSIONS.items():
         points, stopped = measure_dimension(bench, name)
         print_table(
-            f"Processor time per event, ns, by {words}, the least of the rounds{'; stopped ' + stopped if stopped else ''}",
+            f"Processor time per event, ns, by {words}{'; stopped ' + stopped if stopped else ''}",
             [words, "native", "sampled adds", "exact adds", "leakwatch, sampled", "leakwatch, exact"],
             [[f"{point.x:,}", *(f"{value:.1f}" for value in dataclasses.astuple(point)[1:])] for point in points])
         if points:

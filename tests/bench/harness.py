@@ -122,9 +122,14 @@ class Bench:
         if mode == HEAPTRACK:
             return ["env", f"LD_PRELOAD={HEAPTRACK_PRELOAD}", "DUMP_HEAPTRACK_OUTPUT=/dev/null", *command]
         exact = ["--exact"] if mode == "exact" else []
-        folder = self.work / f"profiles.{next(self._folders)}"
-        self._watched.append((folder, f"{mode}: {' '.join(map(shorten, command))}"))
+        folder = self.new_folder(f"{mode}: {' '.join(map(shorten, command))}")
         return [str(self.leakwatch), "run", "-q", *exact, *options, "-o", str(folder), "--", *command]
+
+    def new_folder(self, what):
+        """For the profiles of what is watched; see all_lost."""
+        folder = self.work / f"profiles.{next(self._folders)}"
+        self._watched.append((folder, what))
+        return folder
 
     def lost(self, folder):
         """What leakwatch says that it did not record, in the last profile of a folder."""

@@ -41,8 +41,8 @@ def measure(bench):
     added = {mode: {field: [seen[mode][field] - seen["native"][field] for seen in rounds] for field in FIELDS}
              for mode in MODES[1:]}
     print_table(
-        f"Resident memory of a program with {LOAD.threads} threads, KiB, median of {bench.rounds} rounds; goal: sampled, "
-        "at most 2,048 added to Rss",
+        f"Resident memory of a program with {LOAD.threads} threads, KiB, median of {bench.rounds} rounds; goal: "
+        "sampled, at most 2,048 added to Rss",
         ["", *FIELDS],
         [["native", *(f"{median([seen['native'][field] for seen in rounds]):,}" for field in FIELDS)],
          *([f"{mode} adds", *(f"{median(added[mode][field]):,}" for field in FIELDS)] for mode in MODES[1:])])

@@ -2,7 +2,8 @@
 """other tools that do such things, on the same loads
 
 The storm of the part `cost`, and redis. A profiler that belongs to an allocator is measured against that allocator
-alone, and all others against the program as it is. Rounds are interleaved; a tool that is very slow has fewer iterations.
+alone, memray against the storm in Python's process alone, and all others against the program as it is. Rounds are
+interleaved; tools that are very slow have fewer iterations.
 """
 
 import dataclasses
@@ -10,12 +11,16 @@ import itertools
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import redis
 from cost import two_times
-from harness import HEAPTRACK_PRELOAD, median, print_table, quantile, spread
+from harness import HEAPTRACK_PRELOAD, median, print_table, spread
 
 JEMALLOC, TCMALLOC = "libjemalloc.so.2", "libtcmalloc.so.4"
+MEMRAY = "memray"  # of PyPI, in a folder of its own
+SAMPLERS = ("jemalloc's profiler, 512 KiB", "tcmalloc's sampler, 512 KiB")
+HEAPTRACK = "heaptrack's preload, output thrown away"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +34,13 @@ class Tool:
     needs: str = ""  # a library or a program
     slowness: int = 1  # iterations are divided by it
     runs_redis: bool = False
+    is_in_python: bool = False
 
     def wrap(self, bench, command):
         if self.mode:
             return bench.watched(self.mode, command)
+        if self.is_in_python:
+            command = [bench.root / "tests/bench/call_main.py", bench.program("storm-in-python.so"), *command[1:]]
         return ["env", *self.environment, *self.prefix, *map(str, command)]
 
 
@@ -46,13 +54,14 @@ TOOLS = (
          runs_redis=True),
     Tool("tcmalloc", environment=allocator(TCMALLOC, "TCMALLOC_SAMPLE_PARAMETER=0"), package="libgoogle-perftools4",
          needs=TCMALLOC, runs_redis=True),
+    Tool("python", prefix=("{memray}/python",), package=MEMRAY, needs="{memray}/memray", is_in_python=True),
     Tool("leakwatch", "native", mode="sampled", runs_redis=True),
-    Tool("jemalloc's profiler, 512 KiB", "jemalloc", package="libjemalloc2", needs=JEMALLOC, runs_redis=True,
+    Tool(SAMPLERS[0], "jemalloc", package="libjemalloc2", needs=JEMALLOC, runs_redis=True,
          environment=allocator(JEMALLOC, "MALLOC_CONF=prof:true,prof_active:true,lg_prof_sample:19")),
-    Tool("tcmalloc's sampler, 512 KiB", "tcmalloc", package="libgoogle-perftools4", needs=TCMALLOC, runs_redis=True,
+    Tool(SAMPLERS[1], "tcmalloc", package="libgoogle-perftools4", needs=TCMALLOC, runs_redis=True,
          environment=allocator(TCMALLOC, "TCMALLOC_SAMPLE_PARAMETER=524288")),
     Tool("leakwatch --exact", "native", mode="exact", runs_redis=True),
-    Tool("heaptrack's preload, output thrown away", "native", package="heaptrack", needs=str(HEAPTRACK_PRELOAD),
+    Tool(HEAPTRACK, "native", package="heaptrack", needs=str(HEAPTRACK_PRELOAD),
          environment=(f"LD_PRELOAD={HEAPTRACK_PRELOAD}", "DUMP_HEAPTRACK_OUTPUT=/dev/null"), runs_redis=True),
     Tool("jemalloc's profiler, every allocation", "jemalloc", package="libjemalloc2", needs=JEMALLOC, slowness=10,
          environment=allocator(JEMALLOC, "MALLOC_CONF=prof:true,prof_active:true,lg_prof_sample:0")),
@@ -60,11 +69,12 @@ TOOLS = (
          environment=allocator(TCMALLOC, "HEAPPROFILE={work}/gperftools", "HEAP_PROFILE_ALLOCATION_INTERVAL=0")),
     Tool("valgrind --tool=dhat", "native", package="valgrind", needs="valgrind", slowness=30,
          prefix=("valgrind", "-q", "--tool=dhat", "--dhat-out-file=/dev/null")),
+    Tool("memray run --native", "python", package=MEMRAY, needs="{memray}/memray", slowness=3, is_in_python=True,
+         prefix=("{memray}/memray", "run", "--native", "-q", "-f", "-o", "/dev/null")),
 )
-NOT_TO_BE_HAD = (
+NOT_TRIED = (
     "bytehound: Debian and crates.io do not have it, only its releases on GitHub",
-    "memray: in PyPI; for programs that run in a Python interpreter",
-    "async-profiler: Debian does not have it; for programs that run in a Java virtual machine",
+    "async-profiler: Debian does not have it; the registries of Java were not tried",
 )
 
 
@@ -79,7 +89,7 @@ def is_there(name):
 def why_not(tool):
     """It cannot be measured; empty when it can."""
     if tool.needs and not is_there(tool.needs):
-        return f"not installed (apt-get install {tool.package})"
+        return f"not installed ({'pip' if tool.package == MEMRAY else 'apt-get'} install {tool.package})"
     if tool.needs == JEMALLOC:  # which is built with its profiler or without, and complains then
         words = subprocess.run(["env", *tool.environment, "true"], capture_output=True, text=True, check=False).stderr
         if words:
@@ -87,9 +97,29 @@ def why_not(tool):
     return ""
 
 
-def in_folder(bench, tool):
-    environment = tuple(setting.format(work=bench.work) for setting in tool.environment)
-    return dataclasses.replace(tool, environment=environment)
+def memray_folder(root):
+    return root / "build" / "bench" / "memray"
+
+
+def install(root):
+    """What Debian does not have."""
+    folder = memray_folder(root)
+    if (folder / "bin" / "memray").exists():
+        return
+    for command in (["python3", "-m", "venv", folder], [folder / "bin" / "pip", "-q", "install", MEMRAY]):
+        try:
+            subprocess.run(command, check=True, stdout=sys.stderr, timeout=600)
+        except (OSError, subprocess.SubprocessError) as error:
+            print(f"bench: going on without memray: {error}", file=sys.stderr)
+            return
+
+
+def in_place(bench, tool):
+    """With the folders of this run."""
+    folders = {"work": bench.work, "memray": memray_folder(bench.root) / "bin"}
+    environment, prefix = (tuple(word.format(**folders) for word in words)
+                           for words in (tool.environment, tool.prefix))
+    return dataclasses.replace(tool, environment=environment, prefix=prefix, needs=tool.needs.format(**folders))
 
 
 def loads(bench):
@@ -134,10 +164,9 @@ def cells(results, tool):
 def remark(bench, results, tools):
     """What the peers reached, beside our own figures in the table of all targets."""
     by_name = {tool.name: tool for tool in tools}
-    for key, load, peers in (
-            ("storm-1 sampled", "storm-1", TOOLS[4:6]), ("storm-2 sampled", "storm-2", TOOLS[4:6]),
-            ("redis sampled", "redis", TOOLS[4:6]), ("redis exact", "redis", TOOLS[7:8])):
-        found = [tool for tool in peers if tool.name in by_name and load in results]
+    for key, load, peers in (("storm-1 sampled", "storm-1", SAMPLERS), ("storm-2 sampled", "storm-2", SAMPLERS),
+                             ("redis sampled", "redis", SAMPLERS), ("redis exact", "redis", [HEAPTRACK])):
+        found = [by_name[name] for name in peers if name in by_name and load in results]
         power = -1 if load == "redis" else 1  # of redis it is throughput that is asked for
         words = [f"{tool.name.split(',')[0]} {median(ratios(results[load], tool, ''))**power:.3f}" for tool in found]
         if words:
@@ -145,18 +174,18 @@ def remark(bench, results, tools):
 
 
 def measure(bench):
-    reasons = {tool.name: why_not(tool) for tool in TOOLS}
-    tools = [in_folder(bench, tool) for tool in TOOLS
-             if not reasons[tool.name] and not (tool.against and reasons[tool.against])]
+    all_tools = [in_place(bench, tool) for tool in TOOLS]
+    reasons = {tool.name: why_not(tool) for tool in all_tools}
+    tools = [tool for tool in all_tools if not reasons[tool.name] and not (tool.against and reasons[tool.against])]
     results = measure_rounds(bench, tools)
     print_table(
-        f"Other tools: time of a load, and its processor time, by that of the program (or its allocator) alone: median of "
-        f"{bench.rounds} rounds (middle half of them)",
+        "Other tools: time of a load, and its processor time, by that of the program (or its allocator) alone: median of "
+        f"{bench.rounds} rounds (middle half)",
         ["tool", "against", *(load + kind for load in results for kind in ("", ", processor"))],
         [[tool.name, tool.against, *cells(results, tool)] for tool in tools if tool.against], left=(1,))
     for tool in TOOLS:
         why = reasons[tool.name] or (tool.against and reasons[tool.against])
         if why:
             print(f"Not measured: {tool.name}: {why}")
-    print("\n".join(f"Not to be had: {words}" for words in NOT_TO_BE_HAD), flush=True)
+    print("\n".join(f"Not measured: {words}" for words in NOT_TRIED), flush=True)
     remark(bench, results, tools)

@@ -114,7 +114,7 @@ class Postgres:
     def _join(self, mode, pid):
         """A leakwatch that watches it already."""
         exact = ["--exact"] if mode == "exact" else []
-        out = self._bench.work / f"backend.{self._runs}.{pid}"
+        out = self._bench.new_folder(f"{mode}: a backend of postgres")
         tool = subprocess.Popen(
             [self._folder / "cli/leakwatch", "attach", *exact, "-i", "1h", "-o", out, pid],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -124,12 +124,13 @@ class Postgres:
         return tool
 
     def ask(self, mode, load):
-        """Transactions a second, the 99th percentile of their latency in seconds, and the processor time of each that the
-        backends took, in nanoseconds."""
+        """Transactions a second, the 99th percentile of their latency in seconds, and the nanoseconds that the backends
+        had a processor for each."""
         self._runs += 1
         command = self._pgbench("-n", "-c", CLIENTS, "-T", 300, "-l", f"--log-prefix=log.{self._runs}", *LOADS[load])
         tools = []
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self._folder) as client:
+        nowhere = subprocess.DEVNULL
+        with subprocess.Popen(command, stdout=nowhere, stderr=nowhere, cwd=self._folder) as client:
             try:
                 self._wait_until(lambda: len(self._backends()) == CLIENTS, "pgbench does not connect")
                 backends = self._backends()

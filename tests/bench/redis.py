@@ -30,8 +30,8 @@ def wait_until_up(port, process):
 
 
 def run(bench, wrap):
-    """Nanoseconds of a request, and those of them that redis had a processor. `wrap` makes of a command line the one that
-    is run: by leakwatch, or under another tool."""
+    """Nanoseconds of a request, and those of them that redis had a processor. `wrap` makes of a command line the one
+    that is run: by leakwatch, or under another tool."""
     port = str(free_port())
     server = wrap(["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
     requests = 200_000 if bench.is_quick else 1_000_000  # of each command

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """throughput and latency of nginx and PostgreSQL under load, by those without us
 
-nginx serves a small file to wrk, over 16 connections. It is one process (master_process off), as `leakwatch run` watches
-the process that it starts and not those that this one forks. Each round starts it in each mode; they are asked in turns.
+nginx serves a small file to wrk, over 16 connections. It is one process (master_process off), as `leakwatch run`
+watches the process that it starts and not those that this one forks. Each round starts it in each mode; they are asked
+in turns.
 
 PostgreSQL (tests/bench/postgres.py) serves pgbench: two clients, once only reading (-S), once with its default
 transactions. It has a process for each connection, and these are what is watched: `leakwatch attach` joins both. There

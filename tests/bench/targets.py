@@ -57,7 +57,8 @@ TARGETS = (
     Target("growth threads", "growth", "exact, dearest / cheapest event, 1 to 64 threads", 2, decimals=2),
     Target("growth live", "growth", "exact, dearest / cheapest event, 1,000 to 100 million live blocks", 2, decimals=2),
     Target("growth stacks", "growth", "exact, dearest / cheapest event, 10 to 1 million stacks", 2, decimals=2),
-    Target("growth depth", "growth", "exact, 8 to 512 frames, steepest step: growth of an event's cost / of frames", 1, decimals=2),
+    Target("growth depth", "growth", "exact, 8 to 512 frames, steepest step: growth of an event's cost / of frames", 1,
+           decimals=2),
 )
 
 BY_KEY = {target.key: target for target in TARGETS}
