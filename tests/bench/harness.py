@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the parts of scripts/bench share: running a program with and without us, medians, tables."""
 
+import contextlib
 import datetime
 import itertools
 import os
@@ -8,6 +9,7 @@ import pathlib
 import platform
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -37,6 +39,16 @@ def median(values):
 def spread(values):
     """The median and the middle half, as a cell."""
     return f"{median(values):.3f} ({quantile(values, 0.25):.3f} to {quantile(values, 0.75):.3f})"
+
+
+def end_group(process):
+    """Waits for one that was told to end; it, or what it left behind, is killed when it does not. It is the leader of a
+    process group of its own."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(60)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def free_port():

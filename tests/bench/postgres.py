@@ -4,14 +4,12 @@
 import os
 import pathlib
 import pwd
-import re
-import select
 import shutil
 import signal
 import subprocess
 import time
 
-from harness import quantile
+from harness import end_group, quantile
 from processes import processor_ns
 
 CLIENTS = 2
@@ -79,7 +77,7 @@ class Postgres:
         options = [word for setting in settings for word in ("-c", setting)]
         with (self._folder / "log").open("w") as log:
             self._process = subprocess.Popen(self._command("postgres", "-D", self._data, "-k", self._folder, *options),
-                                             stdout=log, stderr=log, cwd=self._folder)
+                                             stdout=log, stderr=log, cwd=self._folder, start_new_session=True)
         try:
             self._wait_until(lambda: self._ask("select 1") == "1", "postgres does not answer")
             subprocess.run(self._pgbench("-i", "-q", "-s", "10"), check=True, capture_output=True, cwd=self._folder)
@@ -90,7 +88,7 @@ class Postgres:
 
     def __exit__(self, *_):
         self._process.send_signal(signal.SIGINT)
-        self._process.wait()
+        end_group(self._process)
 
     def _pgbench(self, *options):
         return self._command("pgbench", "-h", self._folder, "-U", "postgres", *options, "postgres")
@@ -118,10 +116,13 @@ class Postgres:
         tool = subprocess.Popen(
             [self._folder / "cli/leakwatch", "attach", *exact, "-i", "1h", "-o", out, pid],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        if not select.select([tool.stderr], [], [], 60)[0] or not re.search("watching", line := tool.stderr.readline()):
-            tool.kill()
-            raise SystemExit(f"bench: a backend of postgres was not joined: {line}")
-        return tool
+        said = []
+        for line in tool.stderr:
+            if "watching" in line:
+                return tool
+            said.append(line)
+        tool.wait()
+        raise SystemExit(f"bench: a backend of postgres was not joined: {''.join(said)}")
 
     def ask(self, mode, load):
         """Transactions a second, the 99th percentile of their latency in seconds, and the nanoseconds that the backends

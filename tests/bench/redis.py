@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 
-from harness import free_port
+from harness import end_group, free_port
 from processes import child_named, processor_ns
 
 COMMANDS = ("set", "get", "lpush", "hset")
@@ -37,14 +37,16 @@ def run(bench, wrap):
     requests = 200_000 if bench.is_quick else 1_000_000  # of each command
     command = ["redis-benchmark", "-p", port, "-P", "16", "-n", str(requests), "-r", "100000", "-t", ",".join(COMMANDS),
                "--csv"]
-    with subprocess.Popen(server, cwd=bench.work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_until_up(port, process)
-            pid = child_named(process.pid, "redis-server") or process.pid
-            begin = processor_ns(pid)
-            lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-            processor = processor_ns(pid) - begin
-        finally:
-            subprocess.run(["redis-cli", "-p", port, "shutdown", "nosave"], capture_output=True, check=False)
+    process = subprocess.Popen(server, cwd=bench.work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               start_new_session=True)
+    try:
+        wait_until_up(port, process)
+        pid = child_named(process.pid, "redis-server") or process.pid
+        begin = processor_ns(pid)
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        processor = processor_ns(pid) - begin
+    finally:
+        subprocess.run(["redis-cli", "-p", port, "shutdown", "nosave"], capture_output=True, check=False)
+        end_group(process)
     rates = [float(row["rps"]) for row in csv.DictReader(lines)]
     return {"": sum(1e9 / rate for rate in rates) / len(rates), ", processor": processor / requests / len(COMMANDS)}

@@ -20,7 +20,7 @@ import subprocess
 import time
 import urllib.request
 
-from harness import free_port, median, print_table, spread
+from harness import end_group, free_port, median, print_table, spread
 from postgres import LOADS, Postgres
 from processes import child_named, processor_ns
 
@@ -54,7 +54,7 @@ class Nginx:
         self.seen = []  # (requests a second, 99th percentile in seconds, processor nanoseconds of a request)
 
     def __enter__(self):
-        self._process = subprocess.Popen(self._command)
+        self._process = subprocess.Popen(self._command, start_new_session=True)
         for _ in range(600):
             try:
                 with urllib.request.urlopen(self._url, timeout=10):
@@ -63,12 +63,12 @@ class Nginx:
                 if self._process.poll() is not None:
                     break
                 time.sleep(0.05)
-        self._process.kill()
+        self.__exit__()
         raise SystemExit(f"bench: {self._command} does not answer: {(self._folder / 'error.log').read_text()}")
 
     def __exit__(self, *_):
         self._process.terminate()  # leakwatch passes it on
-        self._process.wait()
+        end_group(self._process)
 
     def ask(self, seconds):
         pid = child_named(self._process.pid, "nginx") if self._is_watched else self._process.pid
