@@ -14,6 +14,7 @@ import subprocess
 import sys
 
 import redis
+import targets
 from cost import two_times
 from harness import HEAPTRACK_PRELOAD, median, print_table, spread
 
@@ -178,11 +179,12 @@ def measure(bench):
     reasons = {tool.name: why_not(tool) for tool in all_tools}
     tools = [tool for tool in all_tools if not reasons[tool.name] and not (tool.against and reasons[tool.against])]
     results = measure_rounds(bench, tools)
+    head = ["tool", "against", *(load + kind for load in results for kind in ("", ", processor"))]
+    rows = [[tool.name, tool.against, *cells(results, tool)] for tool in tools if tool.against]
     print_table(
         "Other tools: time of a load, and its processor time, by that of the program (or its allocator) alone: median of "
-        f"{bench.rounds} rounds (middle half)",
-        ["tool", "against", *(load + kind for load in results for kind in ("", ", processor"))],
-        [[tool.name, tool.against, *cells(results, tool)] for tool in tools if tool.against], left=(1,))
+        f"{bench.rounds} rounds (middle half)", head, rows, left=(1,))
+    (bench.charts / "peers.md").write_text(f"{bench.machine}\n\n{targets.as_markdown(head, rows)}\n")
     for tool in TOOLS:
         why = reasons[tool.name] or (tool.against and reasons[tool.against])
         if why:
