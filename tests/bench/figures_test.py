@@ -9,8 +9,10 @@ from xml.etree import ElementTree
 sys.dont_write_bytecode = True
 
 import chart  # noqa: E402 (nothing is written beside the sources)
+import cost  # noqa: E402
 import growth  # noqa: E402
 import harness  # noqa: E402
+import peers  # noqa: E402
 import postgres  # noqa: E402
 import servers  # noqa: E402
 import targets  # noqa: E402
@@ -128,6 +130,63 @@ class Growth(unittest.TestCase):
         self.assertIn("no memory", bench.reasons["growth depth"])
         growth.report(bench, "stacks", self.points((1, 10), (10, 21)), "no memory")
         self.assertEqual(bench.figures["growth stacks"][0], [2.1])
+
+
+def times(**modes):
+    return {mode: {"": value, ", processor": value / 2} for mode, value in modes.items()}
+
+
+class Costs(unittest.TestCase):
+    def report(self, results):
+        bench = harness.Bench(pathlib.Path("/"), True, 1)
+        cost.report_targets(bench, results)
+        return bench
+
+    def test_time_by_native_time(self):
+        bench = self.report({"storm-1": [times(native=100, sampled=102, exact=150, heaptrack=300)]})
+        self.assertEqual(bench.figures["storm-1 sampled"], ([1.02], "processor time 1.020"))
+
+    def test_what_is_added_by_what_heaptrack_adds(self):
+        bench = self.report({"storm-1": [times(native=100, sampled=102, exact=150, heaptrack=300)]})
+        self.assertEqual(bench.figures["storm-1 exact"], ([0.25], "processor time 0.250"))
+
+    def test_without_heaptrack(self):
+        bench = self.report({"storm-1": [times(native=100, sampled=102, exact=150)]})
+        self.assertEqual(bench.reasons["storm-1 exact"], "heaptrack is not installed")
+
+    def test_twice_the_time_is_half_the_throughput(self):
+        bench = self.report({"redis": [times(native=100, sampled=100, exact=200)]})
+        self.assertEqual(bench.figures["redis exact"], ([0.5], "processor time 2.000"))
+
+
+class Peers(unittest.TestCase):
+    def test_each_is_measured_against_one_that_is_there(self):
+        names = {tool.name: tool for tool in peers.TOOLS}
+        for tool in peers.TOOLS:
+            if tool.against:
+                self.assertEqual(names[tool.against].against, "")
+                # Redis runs under a tool only where it does under the one that it is compared with.
+                self.assertLessEqual(tool.runs_redis, names[tool.against].runs_redis)
+
+    def test_each_runs_with_its_own_settings(self):
+        bench = harness.Bench(pathlib.Path("/root-of-all"), True, 1)
+        bench.work = pathlib.Path("/work")
+        tools = {tool.name: peers.in_place(bench, tool) for tool in peers.TOOLS}
+        self.assertEqual(tools["jemalloc"].wrap(bench, ["a", 1]),
+                         ["env", "LD_PRELOAD=libjemalloc.so.2", "MALLOC_CONF=prof:false", "a", "1"])
+        self.assertIn("HEAPPROFILE=/work/gperftools", tools["gperftools' heap profiler"].wrap(bench, ["a"]))
+        memray = tools["memray run --native"].wrap(bench, ["storm", 2, 7])
+        self.assertEqual(memray[1], "/root-of-all/build/bench/memray/bin/memray")
+        self.assertEqual(memray[-3:], ["/root-of-all/build/tests/bench/storm-in-python.so", "2", "7"])
+
+    def test_remarks_have_the_direction_of_the_target(self):
+        bench = harness.Bench(pathlib.Path("/"), True, 1)
+        tools = [tool for tool in peers.TOOLS if tool.name in ("native", "jemalloc", peers.SAMPLERS[0], peers.HEAPTRACK)]
+        seen = [{tool.name: {"": 100 if not tool.against else 200} for tool in tools}]
+        peers.remark(bench, {"storm-1": seen, "redis": seen}, tools)
+        self.assertEqual(bench.remarks, {"storm-1 sampled": "jemalloc's profiler 2.000",
+                                         "redis sampled": "jemalloc's profiler 0.500",
+                                         "redis exact": "heaptrack's preload 0.500"})
 
 
 class Answers(unittest.TestCase):
