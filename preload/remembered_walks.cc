@@ -57,42 +57,31 @@ bool checks_hold(const WalkLayout& layout, const CallSite& site) {
   return true;
 }
 
-struct LoadedStack {
-  std::uint32_t depth;  // 0 when the walk would have ended where it was cut
-  std::uint64_t hash;
-};
-
-// Of a walk that was cut: the last word is in no stack.
-LoadedStack end_cut_stack(const WalkLayout& layout, const std::uint64_t* words, std::uint64_t epoch,
-                          std::uint64_t* addresses, std::uint32_t done) {
-  const std::uint16_t* places = layout.first_return();
-  if (words[places[layout.returns]] == 0) return {0, 0};
-  for (; done < layout.returns; ++done) addresses[done + 1] = words[places[done]];
-  addresses[done + 1] = static_cast<std::uint64_t>(shared::Mark::kTruncated);
-  return {done + 2, StackTable::hash_of(addresses, done + 2, epoch)};
+// What stands at the layout's places, with the pc that the walk began with. By groups, so that the loop has no rest.
+Fingerprint fingerprint_on_stack(FingerprintSum sum, const WalkLayout& layout, const CallSite& site) {
+  static_assert(WalkLayout::kGroup == 4);
+  const auto word = [&site](std::uint16_t place) { return load(site.sp + std::uint64_t{place} * 8); };
+  const std::uint16_t* place = layout.first_return();
+  sum.add(site.pc, 0);
+  for (std::uint32_t left = layout.groups; left != 0; --left, place += WalkLayout::kGroup) {
+    sum.add(word(place[0]), word(place[1]));
+    sum.add(word(place[2]), word(place[3]));
+  }
+  return sum.fingerprint();
 }
 
-// What stands at the layout's places, as a walk would write it. By pairs, as they are hashed and compared.
-LoadedStack load_stack(const WalkLayout& layout, const CallSite& site, std::uint64_t epoch, std::uint64_t* addresses) {
-  const std::uint16_t* places = layout.first_return();
-  const auto* words = reinterpret_cast<const std::uint64_t*>(site.sp);
-  const std::uint32_t returns = layout.returns;
-  if (returns == 0) return {0, 0};
-  StackHash hash;
-  const auto add = [&hash](std::uint64_t* to, __m128i pair) {
-    store_pair(to, pair);
-    hash.add(pair);
-  };
-  add(addresses, pair_of(&site.pc, words + places[0]));
-  std::uint32_t i = 1;
-  for (; i + 1 < returns; i += 2) add(addresses + i + 1, pair_of(words + places[i], words + places[i + 1]));
-  if (layout.is_cut != 0) [[unlikely]]
-    return end_cut_stack(layout, words, epoch, addresses, i);
-  if (i < returns) {
-    addresses[i + 1] = words[places[i]];
-    hash.add_last(addresses[i + 1]);
-  }
-  return {returns + 1, hash.finish(returns + 1, epoch)};
+// The same of what a walk has found there: `count` addresses, of which the first is the pc.
+Fingerprint fingerprint_of(FingerprintSum sum, const WalkLayout& layout, const std::uint64_t* addresses,
+                           std::uint32_t count) {
+  const auto address = [=](std::uint32_t i) { return addresses[i < count ? i : count - 1]; };
+  sum.add(addresses[0], 0);
+  for (std::uint32_t i = 1; i <= layout.places(); i += 2) sum.add(address(i), address(i + 1));
+  return sum.fingerprint();
+}
+
+// Where a walk that was cut would have ended, had its last word been 0: that word is in no stack.
+bool is_end_changed(const WalkLayout& layout, const CallSite& site) {
+  return layout.cut_place != 0 && load(site.sp + std::uint64_t{layout.cut_place - 1} * 8) == 0;
 }
 
 std::uint64_t hash_layout(const std::uint32_t* words, std::size_t count) {
@@ -114,11 +103,14 @@ bool find_parting(const WalkLayout& a, const WalkLayout& b, std::uint16_t& place
 
 }  // namespace
 
-void RememberedWalks::start(void* memory, StackTable* stacks) {
-  stacks_ = stacks;
+void RememberedWalks::start(void* memory, const void* secret) {
   nodes_ = static_cast<Node*>(memory);
   index_ = reinterpret_cast<std::uint32_t*>(nodes_ + kNodes);
-  layouts_ = index_ + kIndexPlaces;
+  keys_ = reinterpret_cast<FingerprintKeys*>(index_ + kIndexPlaces);
+  keys_->draw(secret);
+  char* reserved = static_cast<char*>(memory) + kTableBytes;
+  known_.start(reserved);
+  layouts_ = reinterpret_cast<std::uint32_t*>(reserved + KnownWalks::kMemoryBytes);
   used_.store(1, std::memory_order_relaxed);
 }
 
@@ -136,25 +128,25 @@ RememberedWalks::LayoutNumber RememberedWalks::choose(const CallSite& site, cons
 }
 
 std::uint64_t RememberedWalks::find(const CallSite& site, const StackExtent& extent, const ThreadState& thread,
-                                    std::uint64_t epoch, std::uint64_t* addresses) const {
+                                    std::uint64_t epoch) const {
   if (nodes_ == nullptr || site.sp < thread.mapped_from || (site.sp & 7) != 0) return shared::kNoStack;
   const LayoutNumber number = choose(site, extent);
   if (number == 0) return shared::kNoStack;
   const WalkLayout& chosen = layout(number);
-  if (chosen.end > extent.high - site.sp || !checks_hold(chosen, site)) return shared::kNoStack;
-  const LoadedStack loaded = load_stack(chosen, site, epoch, addresses);
-  if (loaded.depth == 0) return shared::kNoStack;
-  const std::uint64_t stack = stacks_->find(addresses, loaded.depth, epoch, loaded.hash);
-  return stack != shared::kNoStack && stacks_->layout_of(stack) == number ? stack : shared::kNoStack;
+  if (chosen.end > extent.high - site.sp || !checks_hold(chosen, site) || is_end_changed(chosen, site))
+    return shared::kNoStack;
+  return known_.find(fingerprint_on_stack(FingerprintSum(*keys_, number, epoch), chosen, site));
 }
 
 void RememberedWalks::remember(const CallSite& site, const StackExtent& extent, ThreadState& thread,
-                               const WalkRecord& record, std::uint64_t stack) {
-  if (nodes_ == nullptr || !record.is_repeatable() || stack == shared::kNoStack) return;
-  if (site.sp < thread.mapped_from && !extend_mapped_stack(thread, site.sp, extent.high, record.last_frame())) return;
-  const LayoutNumber number = find_or_add(record);
+                               std::uint64_t epoch, const FoundStack& found) {
+  if (nodes_ == nullptr || !found.record.is_repeatable() || found.id == shared::kNoStack) return;
+  if (site.sp < thread.mapped_from && !extend_mapped_stack(thread, site.sp, extent.high, found.record.last_frame()))
+    return;
+  const LayoutNumber number = find_or_add(found.record);
   if (number == 0) return;
-  stacks_->set_layout(stack, number);
+  const FingerprintSum sum(*keys_, number, epoch);
+  known_.add(fingerprint_of(sum, layout(number), found.addresses, 1 + found.record.returns_in_stack()), found.id);
   put(site, extent, number);
 }
 

@@ -2,8 +2,8 @@
 //
 // Walks that need not be done again (exact mode). A true walk is a chain of dependent loads; where its words lie
 // relative to sp hardly ever changes for one place of the program. So remember the layout (walk_layout.h); next time,
-// load all of its words at once, and ask the stack table for these return addresses. If the table has them as a stack
-// that was once walked with this very layout, then that is the stack, and its id is known.
+// load all of its words at once, and look their fingerprint up. If they are known as those of a walk with this very
+// layout, then the stack is the one that it found.
 //
 // Why this is exact. A walk of N frames is a function of (pc, sp, rbp), of the rules (frame_rules.h, one for each pc as
 // long as the epoch stays), and of the stack's words that it reads. Let a true walk have found the stack S with the
@@ -11,12 +11,12 @@
 // induction from the leaf the walk would do what it did then: it is in frame i with the same pc, with sp as far above
 // the first sp, and, where it counts from rbp, with rbp as far above it (that is what the checks say). So it takes the
 // same rule, reads the words at the same places, and there stands, as compared, the same return address. It ends where
-// it ended: the last pc has no caller, or the depth is reached. All of S is compared, word for word; hashes only choose
-// what to compare with. That S was walked with L is noted in the private half of S's entry (StackTable::layout_of).
+// it ended: the last pc has no caller, or the depth is reached. "Are the others" is compared by 128-bit fingerprints of
+// L, the epoch and all of S, with keys that no program knows; walk_fingerprint.h says why that is as good as word for
+// word. A word of S in a cache that is short of room costs more than the rest of the look-up.
 //
 // What a walk may depend on beside these words is not remembered: signal frames, frames that libunwind walked, frames
 // of our own (S does not show them), stacks that end in code without rules or at the end of what is known to be stack.
-// An entry of another epoch is another stack.
 //
 // No load leaves the stack. L says how far up it reads, and it is only tried when the stack goes that far. Between sp
 // and there everything is mapped, because the thread stands on its own stack: somewhere above the lowest sp from which
@@ -33,12 +33,20 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "preload/stack_table.h"
+#include "preload/known_walks.h"
 #include "preload/thread_state.h"
 #include "preload/unwind.h"
+#include "preload/walk_fingerprint.h"
 #include "preload/walk_layout.h"
 
 namespace leakwatch::preload {
+
+// What a walk came to.
+struct FoundStack {
+  const WalkRecord& record;
+  const std::uint64_t* addresses;
+  std::uint64_t id;
+};
 
 class RememberedWalks {
  public:
@@ -49,20 +57,21 @@ class RememberedWalks {
     std::atomic<std::uint64_t> check;    // key ^ content: a torn pair does not match
     std::atomic<std::uint64_t> content;  // a layout's number, or kBranch and a place in words above sp
   };
-  static constexpr std::size_t kTableBytes = kNodes * sizeof(Node) + kIndexPlaces * sizeof(std::uint32_t);
-  static constexpr std::size_t kMemoryBytes = kTableBytes + kLayoutBytes;
+  static constexpr std::size_t kTableBytes =
+      (kNodes * sizeof(Node) + kIndexPlaces * sizeof(std::uint32_t) + sizeof(FingerprintKeys) + 4095) & ~4095ul;
+  static constexpr std::size_t kMemoryBytes = kTableBytes + KnownWalks::kMemoryBytes + kLayoutBytes;
 
-  // `memory` is kMemoryBytes of zeroes, of which the first kTableBytes are open.
-  void start(void* memory, StackTable* stacks);
+  // `memory` is kMemoryBytes of zeroes at the beginning of a page, of which the first kTableBytes are open; `secret`,
+  // 16 random bytes.
+  void start(void* memory, const void* secret);
 
-  // The id of the stack that a walk from `site` would find, or shared::kNoStack when it has to be done. `addresses` is
-  // room for what a walk may write.
-  std::uint64_t find(const CallSite& site, const StackExtent& extent, const ThreadState& thread, std::uint64_t epoch,
-                     std::uint64_t* addresses) const;
+  // The id of the stack that a walk from `site` would find, or shared::kNoStack when it has to be done.
+  std::uint64_t find(const CallSite& site, const StackExtent& extent, const ThreadState& thread,
+                     std::uint64_t epoch) const;
 
-  // A walk from `site` found `stack`.
-  void remember(const CallSite& site, const StackExtent& extent, ThreadState& thread, const WalkRecord& record,
-                std::uint64_t stack);
+  // A walk from `site` found that.
+  void remember(const CallSite& site, const StackExtent& extent, ThreadState& thread, std::uint64_t epoch,
+                const FoundStack& found);
 
  private:
   using LayoutNumber = std::uint32_t;  // its place in layouts_; 0 is none
@@ -75,12 +84,13 @@ class RememberedWalks {
   LayoutNumber find_or_add(const WalkRecord& record);
   bool open_layouts_until(std::uint32_t end);
 
-  StackTable* stacks_;
   Node* nodes_;                      // null in sampled mode, where walks are rare
   std::uint32_t* index_;             // of equal layouts
   std::uint32_t* layouts_;           // appended to, never changed
   std::atomic<std::uint32_t> used_;  // words of layouts_
   std::atomic<std::uint32_t> open_;
+  FingerprintKeys* keys_;
+  KnownWalks known_;
 };
 
 }  // namespace leakwatch::preload

@@ -6,6 +6,7 @@
 #include "preload/session_start.h"
 
 #include <pthread.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 
 #include <new>
@@ -117,7 +118,7 @@ bool map_tables(Session& session) {
   void* walks = next_table(kWalks);
   if (session.exact) {
     if (!open_pages(walks, RememberedWalks::kTableBytes)) return false;
-    session.walks.start(walks, &session.stacks);
+    session.walks.start(walks, reinterpret_cast<const void*>(getauxval(AT_RANDOM)));
   }
   if (!open_pages(at, kRules + kSampled + kKnown)) return false;
   session.frame_rules.start(static_cast<FrameRules::Place*>(next_table(kRules)), &session.modules);

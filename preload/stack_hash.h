@@ -15,13 +15,6 @@ namespace leakwatch::preload {
 inline __m128i load_pair(const std::uint64_t* words) {
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(words));
 }
-inline void store_pair(std::uint64_t* words, __m128i pair) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(words), pair);
-}
-inline __m128i pair_of(const std::uint64_t* first, const std::uint64_t* second) {
-  const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(first));
-  return _mm_unpacklo_epi64(low, _mm_loadl_epi64(reinterpret_cast<const __m128i*>(second)));
-}
 
 class StackHash {
  public:

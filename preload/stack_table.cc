@@ -5,8 +5,10 @@
 #include "preload/stack_table.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "preload/private_memory.h"
+#include "preload/stack_hash.h"
 
 namespace leakwatch::preload {
 
@@ -14,20 +16,20 @@ namespace {
 
 constexpr std::uint64_t kOpenWords = 1 << 17;  // a mebibyte
 
+std::uint64_t hash_of(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) {
+  StackHash hash;
+  std::uint32_t i = 0;
+  for (; i + 1 < depth; i += 2) hash.add(load_pair(addresses + i));
+  if (i < depth) hash.add_last(addresses[i]);
+  return hash.finish(depth, epoch);
+}
+
 }  // namespace
 
 void StackTable::start(shared::Header* header, std::uint64_t* index) {
   header_ = header;
   entries_ = reinterpret_cast<std::uint64_t*>(reinterpret_cast<char*>(header) + header->stacks_offset);
   index_ = index;
-}
-
-std::uint64_t StackTable::hash_of(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) {
-  StackHash hash;
-  std::uint32_t i = 0;
-  for (; i + 1 < depth; i += 2) hash.add(load_pair(addresses + i));
-  if (i < depth) hash.add_last(addresses[i]);
-  return hash.finish(depth, epoch);
 }
 
 std::uint64_t StackTable::find_or_add(const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) {
@@ -70,6 +72,14 @@ std::uint64_t StackTable::add(const std::uint64_t* addresses, std::uint32_t dept
   __builtin_memcpy(entry, &head, sizeof head);
   for (std::uint32_t i = 0; i < depth; ++i) entry[shared::kStackHeaderWords + i] = addresses[i];
   return offset;
+}
+
+bool StackTable::matches(std::uint64_t id, const std::uint64_t* addresses, std::uint32_t depth,
+                         std::uint64_t epoch) const {
+  const std::uint64_t* entry = entries_ + id;
+  const auto* head = reinterpret_cast<const shared::StackHeader*>(entry);
+  return head->depth == depth && head->epoch == epoch &&
+         std::memcmp(entry + shared::kStackHeaderWords, addresses, depth * sizeof(std::uint64_t)) == 0;
 }
 
 // Whoever comes first opens, and so may whoever comes at the same time: it does no harm twice.

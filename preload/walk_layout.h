@@ -18,23 +18,26 @@ struct WalkCheck {
   std::int32_t expected;
 };
 
-// Followed by the checks, and then by the places of the return addresses in words above the first sp: `returns` of
-// them, 16 bits each, in the order of the stack. One more stands behind them when the walk was cut at the session's
-// depth: the return address that it read last, which is in no stack and must not be 0, as that would have been the end.
+// Followed by the checks, and then by the places of the return addresses in words above the first sp: 16 bits each, in
+// the order of the stack, and the last one again until they are whole groups, which are quicker to load.
 struct WalkLayout {
+  static constexpr std::uint32_t kGroup = 4;
+
   std::uint32_t end;  // bytes above the first sp: the walk read nothing from there on
   std::uint16_t checks;
-  std::uint16_t returns;
-  std::uint32_t is_cut;
+  std::uint16_t groups;  // at least one
+  // Of a walk that was cut at the session's depth, 1 + the place of the return address that it read last, which is in
+  // no stack and must not be 0, as that would have been the end. Of others, 0.
+  std::uint32_t cut_place;
 
   WalkCheck* first_check() { return reinterpret_cast<WalkCheck*>(this + 1); }
   const WalkCheck* first_check() const { return reinterpret_cast<const WalkCheck*>(this + 1); }
   const std::uint16_t* first_return() const { return reinterpret_cast<const std::uint16_t*>(first_check() + checks); }
-  std::uint32_t places() const { return returns + is_cut; }
+  std::uint32_t places() const { return groups * kGroup; }
 
   // A multiple of 4.
   static constexpr std::size_t bytes(std::size_t checks, std::size_t places) {
-    return sizeof(WalkLayout) + checks * sizeof(WalkCheck) + (places + 1) / 2 * 4;
+    return sizeof(WalkLayout) + checks * sizeof(WalkCheck) + places * sizeof(std::uint16_t);
   }
   std::size_t bytes() const { return bytes(checks, places()); }
 };
@@ -90,16 +93,18 @@ class WalkRecord {
     return is_cut_ || return_count_ == 0 ? 0 : sp_ + std::uint64_t{returns_[return_count_ - 1]} * 8;
   }
 
-  bool is_repeatable() const { return is_repeatable_ && return_count_ != 0; }
-  std::size_t layout_bytes() const { return WalkLayout::bytes(check_count_, return_count_); }
+  // How many of the return addresses the stack shows.
+  std::uint32_t returns_in_stack() const { return return_count_ - (is_cut_ ? 1 : 0); }
+  bool is_repeatable() const { return is_repeatable_ && returns_in_stack() != 0; }
+  std::size_t layout_bytes() const { return WalkLayout::bytes(check_count_, groups() * WalkLayout::kGroup); }
   // `layout` has room for layout_bytes().
   void write(WalkLayout* layout) const {
+    const std::uint32_t in_stack = returns_in_stack();
     *layout = {static_cast<std::uint32_t>(end_), static_cast<std::uint16_t>(check_count_),
-               static_cast<std::uint16_t>(return_count_ - (is_cut_ ? 1 : 0)), is_cut_ ? 1u : 0u};
+               static_cast<std::uint16_t>(groups()), is_cut_ ? 1u + returns_[in_stack] : 0u};
     __builtin_memcpy(layout->first_check(), checks_, check_count_ * sizeof(WalkCheck));
-    auto* returns = reinterpret_cast<std::uint16_t*>(layout->first_check() + check_count_);
-    if (return_count_ % 2 != 0) returns[return_count_] = 0;
-    __builtin_memcpy(returns, returns_, return_count_ * sizeof(std::uint16_t));
+    auto* places = reinterpret_cast<std::uint16_t*>(layout->first_check() + check_count_);
+    for (std::uint32_t i = 0; i < layout->places(); ++i) places[i] = returns_[i < in_stack ? i : in_stack - 1];
   }
 
  private:
@@ -108,6 +113,8 @@ class WalkRecord {
     if (check_count_ == max_depth_ || above + kMaxSpan >= 2 * kMaxSpan) return give_up();
     checks_[check_count_++] = {position, static_cast<std::int32_t>(static_cast<std::int64_t>(above))};
   }
+
+  std::uint32_t groups() const { return (returns_in_stack() + WalkLayout::kGroup - 1) / WalkLayout::kGroup; }
 
   WalkCheck* checks_;
   std::uint16_t* returns_;

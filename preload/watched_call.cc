@@ -62,17 +62,17 @@ inline void count_walk(std::uint64_t, std::uint64_t) {}
 std::uint64_t take_stack(Session& session, ThreadState& thread, const void* hook_frame) {
   const CallSite site = CallSite::of(hook_frame);
   const StackExtent extent = stack_around(session, site.sp);
-  const Scratch scratch = session.scratch_of(*thread.ring);
   // Before the walk: what is unloaded meanwhile was there when it began.
   const std::uint64_t epoch = session.modules.epoch();
-  const std::uint64_t known = session.walks.find(site, extent, thread, epoch, scratch.addresses);
+  const std::uint64_t known = session.walks.find(site, extent, thread, epoch);
   if (known != shared::kNoStack && !kCheckWalks) [[likely]]
     return known;
+  const Scratch scratch = session.scratch_of(*thread.ring);
   WalkRecord record(scratch.record, session.max_depth);
   const std::uint32_t depth = unwind(session, site, scratch.addresses, session.max_depth, record);
   const std::uint64_t stack = session.stacks.find_or_add(scratch.addresses, depth, epoch);
   if constexpr (kCheckWalks) count_walk(known, stack);
-  session.walks.remember(site, extent, thread, record, stack);
+  session.walks.remember(site, extent, thread, epoch, {record, scratch.addresses, stack});
   return stack;
 }
 

@@ -122,9 +122,9 @@ inline constexpr std::uint32_t kSharedRing = 0xffffffff;
 
 // An entry is never changed once its offset is out. Offset 0 is never used: 0 in an event means "the table was full".
 struct StackHeader {
-  std::uint32_t depth;         // addresses that follow
-  std::uint32_t writers_note;  // of no meaning to the reader, and the one thing that may change
-  std::uint64_t epoch;         // Header::module_epoch when the stack was taken
+  std::uint32_t depth;  // addresses that follow
+  std::uint32_t reserved;
+  std::uint64_t epoch;  // Header::module_epoch when the stack was taken
 };
 static_assert(sizeof(StackHeader) == 16);
 

@@ -46,7 +46,7 @@ class PreloadSession {
     s.main_thread_pointer = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
     s.stacks.start(&header, index_.data());
     s.modules.start(&header, known_.data());
-    if (s.exact) s.walks.start(walks_, &s.stacks);
+    if (s.exact) s.walks.start(walks_, "sixteen bytes...");
     s.frame_rules.start(rules_.data(), &s.modules);
     s.filter = filter_.data();
     s.sampled.start(sampled_.data(), filter_.data());

@@ -41,11 +41,11 @@ void take(void* argument) {
   const CallSite site = CallSite::of(__builtin_frame_address(0));
   const StackExtent extent = stack_around(session, site.sp);
   const std::uint64_t epoch = session.modules.epoch();
-  const std::uint64_t known = session.walks.find(site, extent, taker.thread, epoch, taker.room.data());
+  const std::uint64_t known = session.walks.find(site, extent, taker.thread, epoch);
   WalkRecord record(taker.room.data() + session.max_depth + 1, session.max_depth);
   const std::uint32_t depth = unwind(session, site, taker.room.data(), session.max_depth, record);
   const std::uint64_t stack = session.stacks.find_or_add(taker.room.data(), depth, epoch);
-  session.walks.remember(site, extent, taker.thread, record, stack);
+  session.walks.remember(site, extent, taker.thread, epoch, {record, taker.room.data(), stack});
   ++taker.walks;
   taker.found += known != shared::kNoStack;
   taker.disagreements += known != shared::kNoStack && known != stack;
@@ -99,7 +99,7 @@ TEST_CASE("walks of another thread are found, too, and in another epoch none") {
 TEST_CASE("in sampled mode nothing is remembered") {
   SharedRegion region(RegionSettings{});
   PreloadSession session(region);
-  CHECK(session->walks.find({1, 8, 0}, {8, 4096}, ThreadState{}, 0, nullptr) == shared::kNoStack);
+  CHECK(session->walks.find({1, 8, 0}, {8, 4096}, ThreadState{}, 0) == shared::kNoStack);
 }
 
 // A path through frames of all kinds, from numbers: sizes and kinds of frames change all the time, the places of calls
@@ -164,11 +164,11 @@ TEST_CASE("threads that share what they remember find what they would walk") {
         const CallSite site = CallSite::of(__builtin_frame_address(0));
         const StackExtent extent = stack_around(session, site.sp);
         std::uint64_t* addresses = mine.room->data();
-        const std::uint64_t known = session.walks.find(site, extent, mine.thread, 0, addresses);
+        const std::uint64_t known = session.walks.find(site, extent, mine.thread, 0);
         WalkRecord record(addresses + session.max_depth + 1, session.max_depth);
         const std::uint32_t depth = unwind(session, site, addresses, session.max_depth, record);
         const std::uint64_t stack = session.stacks.find_or_add(addresses, depth, 0);
-        session.walks.remember(site, extent, mine.thread, record, stack);
+        session.walks.remember(site, extent, mine.thread, 0, {record, addresses, stack});
         mine.found += known != shared::kNoStack;
         mine.disagreements += known != shared::kNoStack && known != stack;
       };
@@ -201,15 +201,12 @@ struct MadeUp {
     const std::uint64_t stack[] = {0x500, 0x1000, 0x2000};
     id = session->stacks.find_or_add(stack, 3, 0);
     thread.mapped_from = site().sp;
-    session->walks.remember(site(), extent(), thread, record, id);
+    session->walks.remember(site(), extent(), thread, 0, {record, stack, id});
   }
   std::uint64_t address(std::size_t word) const { return reinterpret_cast<std::uintptr_t>(words + word); }
   CallSite site() const { return {pc, address(0), 0}; }
   StackExtent extent() const { return {address(0), address(16)}; }
-  std::uint64_t find(std::uint64_t epoch = 0) {
-    std::uint64_t addresses[kDepth + 1];
-    return session->walks.find(site(), extent(), thread, epoch, addresses);
-  }
+  std::uint64_t find(std::uint64_t epoch = 0) { return session->walks.find(site(), extent(), thread, epoch); }
 
   SharedRegion region;
   PreloadSession session;

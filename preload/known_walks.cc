@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header.
+
+#include "preload/known_walks.h"
+
+#include "preload/private_memory.h"
+
+namespace leakwatch::preload {
+
+namespace {
+
+// Two threads that write to one place leave what is whole, or what matches nothing and is written over.
+void write(KnownWalks::Place& place, const Fingerprint& walk, std::uint64_t stack) {
+  place.stack.store(stack, std::memory_order_release);
+  place.low.store(walk.low ^ stack, std::memory_order_release);
+  place.high.store(walk.high, std::memory_order_release);
+}
+
+}  // namespace
+
+void KnownWalks::add(const Fingerprint& walk, std::uint64_t stack) {
+  if (find(walk) != shared::kNoStack) return;
+  Place* table = places_;
+  Place* last_set = nullptr;
+  std::size_t size = kFirstTable;
+  for (std::uint32_t t = 0; t < kTables && open_table(t, table, size); ++t, table += size, size *= 4) {
+    last_set = table + set_of(walk, size);
+    for (Place* place = last_set; place != last_set + kSetPlaces; ++place) {
+      if (place->stack.load(std::memory_order_relaxed) == shared::kNoStack) return write(*place, walk, stack);
+    }
+  }
+  if (last_set != nullptr) write(last_set[walk.low % kSetPlaces], walk, stack);
+}
+
+// Whoever comes first opens, and so may whoever comes at the same time: it does no harm twice.
+bool KnownWalks::open_table(std::uint32_t number, const Place* table, std::size_t size) {
+  std::uint32_t open = open_tables_.load(std::memory_order_acquire);
+  if (number < open) return true;
+  if (!open_pages(table, size * sizeof(Place))) return false;
+  open_tables_.compare_exchange_strong(open, number + 1, std::memory_order_acq_rel);
+  return true;
+}
+
+}  // namespace leakwatch::preload
