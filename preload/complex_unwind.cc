@@ -165,7 +165,7 @@ void walk(Request* request) {
       if (request->depth == request->max_depth) return finish(*request, shared::Mark::kTruncated);
       request->addresses[request->depth++] = interrupted ? pc | shared::kInterruptedFrame : pc;
     }
-    if (interrupted) add_extent(*request, stack_around(*request->session, sp));
+    if (interrupted) add_extent(*request, request->session->stack_around(sp));
     interrupted = libunwind.is_signal_frame(&cursor) > 0;
     if (interrupted) {
       if (request->depth > 0) request->addresses[request->depth - 1] |= shared::kInterruptedFrame;
@@ -267,7 +267,7 @@ bool open_libunwind() {
       :
       : [r] "r"(&r)
       : "rax", "memory");
-  add_extent(request, stack_around(session, r.rsp));
+  add_extent(request, session.stack_around(r.rsp));
   call_on_private_stack(walk, &request);
   busy.store(0, std::memory_order_release);
   return request.depth;

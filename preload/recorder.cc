@@ -62,7 +62,8 @@ void write_allocation(Session& session, ThreadState& thread, void* block, std::s
 
 // A free that is given up would become a leak that is not there: rather end the session. A nested one (a signal handler
 // that interrupted a hook of this thread) has nothing better than a try.
-void write_free(Session& session, ThreadState& thread, bool nested, void* block, shared::EventKind kind) {
+[[gnu::always_inline]] inline void write_free(Session& session, ThreadState& thread, bool nested, void* block,
+                                              shared::EventKind kind) {
   const std::uint64_t words[shared::kFreeWords] = {shared::event_word(kind, reinterpret_cast<std::uintptr_t>(block)),
                                                    time_stamp(session.clock)};
   if (nested ? write_nested_event(session, words, shared::kFreeWords)
@@ -80,7 +81,7 @@ bool forget_sampled(Session& session, void* block, bool nested) {
   return removal == SampledSet::Removal::kRemoved;
 }
 
-bool note_free(void* block, shared::EventKind kind) {
+[[gnu::always_inline]] inline bool note_free(void* block, shared::EventKind kind) {
   const SessionHold session;
   if (!session || block == nullptr) return false;
   ThreadState& thread = thread_state;

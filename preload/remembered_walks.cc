@@ -13,61 +13,13 @@ namespace leakwatch::preload {
 
 namespace {
 
-constexpr std::uint64_t kBranch = std::uint64_t{1} << 63;
-constexpr int kMostBranches = 16;
 constexpr std::size_t kProbes = 8;
 constexpr std::uint32_t kOpenWords = 16384;  // 64 KiB
 constexpr std::uint32_t kLayoutWords = RememberedWalks::kLayoutBytes / sizeof(std::uint32_t);
 
-std::uint64_t load(std::uint64_t address) {
-  std::uint64_t word;
-  __builtin_memcpy(&word, reinterpret_cast<const void*>(address), sizeof word);
-  return word;
-}
-
-std::uint64_t first_key(const CallSite& site, const StackExtent& extent) {
-  return (site.pc + (extent.high - site.sp) * 0xa0761d6478bd642f) * 0xe7037ed1a0b428db;
-}
-std::uint64_t next_key(std::uint64_t key, std::uint64_t word) {
-  return (key ^ word) * 0x8ebc6af09c88c6e3;
-}
-
-template <class Node>
-Node& node_of(Node* nodes, std::uint64_t key) {
-  return nodes[key >> 50];
-}
-static_assert(RememberedWalks::kNodes == std::size_t{1} << (64 - 50));
-
-// False when somebody else's is there, or nobody's.
-bool read_node(const RememberedWalks::Node& node, std::uint64_t key, std::uint64_t& content) {
-  content = node.content.load(std::memory_order_acquire);
-  return content != 0 && (node.check.load(std::memory_order_relaxed) ^ content) == key;
-}
 void write_node(RememberedWalks::Node& node, std::uint64_t key, std::uint64_t content) {
   node.content.store(content, std::memory_order_release);
   node.check.store(key ^ content, std::memory_order_release);
-}
-
-bool checks_hold(const WalkLayout& layout, const CallSite& site) {
-  const WalkCheck* check = layout.first_check();
-  for (const WalkCheck* end = check + layout.checks; check != end; ++check) {
-    const std::uint64_t value = check->position == WalkCheck::kRegister ? site.rbp : load(site.sp + check->position);
-    if (value - site.sp != static_cast<std::uint64_t>(std::int64_t{check->expected})) return false;
-  }
-  return true;
-}
-
-// What stands at the layout's places, with the pc that the walk began with. By groups, so that the loop has no rest.
-Fingerprint fingerprint_on_stack(FingerprintSum sum, const WalkLayout& layout, const CallSite& site) {
-  static_assert(WalkLayout::kGroup == 4);
-  const auto word = [&site](std::uint16_t place) { return load(site.sp + std::uint64_t{place} * 8); };
-  const std::uint16_t* place = layout.first_return();
-  sum.add(site.pc, 0);
-  for (std::uint32_t left = layout.groups; left != 0; --left, place += WalkLayout::kGroup) {
-    sum.add(word(place[0]), word(place[1]));
-    sum.add(word(place[2]), word(place[3]));
-  }
-  return sum.fingerprint();
 }
 
 // The same of what a walk has found there: `count` addresses, of which the first is the pc.
@@ -77,11 +29,6 @@ Fingerprint fingerprint_of(FingerprintSum sum, const WalkLayout& layout, const s
   sum.add(addresses[0], 0);
   for (std::uint32_t i = 1; i <= layout.places(); i += 2) sum.add(address(i), address(i + 1));
   return sum.fingerprint();
-}
-
-// Where a walk that was cut would have ended, had its last word been 0: that word is in no stack.
-bool is_end_changed(const WalkLayout& layout, const CallSite& site) {
-  return layout.cut_place != 0 && load(site.sp + std::uint64_t{layout.cut_place - 1} * 8) == 0;
 }
 
 std::uint64_t hash_layout(const std::uint32_t* words, std::size_t count) {
@@ -114,30 +61,6 @@ void RememberedWalks::start(void* memory, const void* secret) {
   used_.store(1, std::memory_order_relaxed);
 }
 
-RememberedWalks::LayoutNumber RememberedWalks::choose(const CallSite& site, const StackExtent& extent) const {
-  std::uint64_t key = first_key(site, extent);
-  for (int i = 0; i <= kMostBranches; ++i) {
-    std::uint64_t content;
-    if (!read_node(node_of(nodes_, key), key, content)) return 0;
-    if ((content & kBranch) == 0) return static_cast<LayoutNumber>(content);
-    const std::uint64_t address = site.sp + (content & ~kBranch) * 8;
-    if (!extent.holds(address)) return 0;
-    key = next_key(key, load(address));
-  }
-  return 0;
-}
-
-std::uint64_t RememberedWalks::find(const CallSite& site, const StackExtent& extent, const ThreadState& thread,
-                                    std::uint64_t epoch) const {
-  if (nodes_ == nullptr || site.sp < thread.mapped_from || (site.sp & 7) != 0) return shared::kNoStack;
-  const LayoutNumber number = choose(site, extent);
-  if (number == 0) return shared::kNoStack;
-  const WalkLayout& chosen = layout(number);
-  if (chosen.end > extent.high - site.sp || !checks_hold(chosen, site) || is_end_changed(chosen, site))
-    return shared::kNoStack;
-  return known_.find(fingerprint_on_stack(FingerprintSum(*keys_, number, epoch), chosen, site));
-}
-
 void RememberedWalks::remember(const CallSite& site, const StackExtent& extent, ThreadState& thread,
                                std::uint64_t epoch, const FoundStack& found) {
   if (nodes_ == nullptr || !found.record.is_repeatable() || found.id == shared::kNoStack) return;
@@ -156,22 +79,21 @@ void RememberedWalks::put(const CallSite& site, const StackExtent& extent, Layou
   std::uint64_t key = first_key(site, extent);
   std::uint64_t last_branch = 0;
   for (int i = 0; i < kMostBranches; ++i) {
-    Node& node = node_of(nodes_, key);
-    std::uint64_t content;
-    const bool is_known = read_node(node, key, content);
-    if (is_known && content == number) return;
+    Node& node = node_of(key);
+    std::uint64_t content = read_node(node, key);
+    if (content == number) return;
+    if (content == 0) return write_node(node, key, number);
     std::uint16_t place;
-    if (!is_known) return write_node(node, key, number);
     if ((content & kBranch) == 0) {
       const bool parts = find_parting(layout(static_cast<LayoutNumber>(content)), layout(number), place);
       if (!parts || (kBranch | place) == last_branch) return write_node(node, key, number);
       content = kBranch | place;
       write_node(node, key, content);
     }
-    const std::uint64_t address = site.sp + (content & ~kBranch) * 8;
-    if (!extent.holds(address)) return;
+    const std::uint64_t offset = (content & ~kBranch) * 8;
+    if (!extent.holds(site.sp + offset)) return;
     last_branch = content;
-    key = next_key(key, load(address));
+    key = next_key(key, stack_word(site, offset));
   }
 }
 

@@ -75,6 +75,20 @@ class RememberedWalks {
 
  private:
   using LayoutNumber = std::uint32_t;  // its place in layouts_; 0 is none
+  static constexpr std::uint64_t kBranch = std::uint64_t{1} << 63;
+  static constexpr int kMostBranches = 16;
+
+  static std::uint64_t first_key(const CallSite& site, const StackExtent& extent) {
+    return (site.pc + (extent.high - site.sp) * 0xa0761d6478bd642f) * 0xe7037ed1a0b428db;
+  }
+  static std::uint64_t next_key(std::uint64_t key, std::uint64_t word) { return (key ^ word) * 0x8ebc6af09c88c6e3; }
+  Node& node_of(std::uint64_t key) const { return nodes_[key >> 50]; }
+  static_assert(kNodes == std::size_t{1} << (64 - 50));
+  // What is there, or 0 when it is somebody else's, or nobody's.
+  static std::uint64_t read_node(const Node& node, std::uint64_t key) {
+    const std::uint64_t content = node.content.load(std::memory_order_acquire);
+    return (node.check.load(std::memory_order_relaxed) ^ content) == key ? content : 0;
+  }
 
   const WalkLayout& layout(LayoutNumber number) const {
     return *reinterpret_cast<const WalkLayout*>(layouts_ + number);
@@ -84,13 +98,78 @@ class RememberedWalks {
   LayoutNumber find_or_add(const WalkRecord& record);
   bool open_layouts_until(std::uint32_t end);
 
-  Node* nodes_;                      // null in sampled mode, where walks are rare
-  std::uint32_t* index_;             // of equal layouts
-  std::uint32_t* layouts_;           // appended to, never changed
-  std::atomic<std::uint32_t> used_;  // words of layouts_
-  std::atomic<std::uint32_t> open_;
+  Node* nodes_;             // null in sampled mode, where walks are rare
+  std::uint32_t* layouts_;  // appended to, never changed
   FingerprintKeys* keys_;
   KnownWalks known_;
+  std::uint32_t* index_;             // of equal layouts
+  std::atomic<std::uint32_t> used_;  // words of layouts_
+  std::atomic<std::uint32_t> open_;
 };
+
+// What follows runs for every allocation of exact mode.
+
+// The word that lies `offset` bytes above the first sp.
+inline std::uint64_t stack_word(const CallSite& site, std::uint64_t offset) {
+  std::uint64_t word;
+  __builtin_memcpy(&word, reinterpret_cast<const void*>(site.sp + offset), sizeof word);
+  return word;
+}
+
+inline bool checks_hold(const WalkLayout& layout, const CallSite& site) {
+  const WalkCheck* check = layout.first_check();
+  for (const WalkCheck* end = check + layout.checks; check != end; ++check) {
+    const std::uint64_t value = check->position == WalkCheck::kRegister ? site.rbp : stack_word(site, check->position);
+    if (value - site.sp != static_cast<std::uint64_t>(std::int64_t{check->expected})) return false;
+  }
+  return true;
+}
+
+// Where a walk that was cut would have ended, had its last word been 0: that word is in no stack.
+inline bool is_end_changed(const WalkLayout& layout, const CallSite& site) {
+  return layout.cut_place != 0 && stack_word(site, std::uint64_t{layout.cut_place - 1} * 8) == 0;
+}
+
+// Of what stands at the layout's places, with the pc that the walk began with. By groups, so that the loop has no rest.
+[[gnu::always_inline]] inline Fingerprint fingerprint_on_stack(FingerprintSum sum, const WalkLayout& layout,
+                                                               const CallSite& site) {
+  static_assert(WalkLayout::kGroup == 4);
+  const auto word = [&site](std::uint16_t place) { return stack_word(site, std::uint64_t{place} * 8); };
+  sum.add(site.pc, 0);
+  const std::uint16_t* place = layout.first_return();
+  const std::uint16_t* end = place + layout.places();
+  do {
+    sum.add(word(place[0]), word(place[1]));
+    sum.add(word(place[2]), word(place[3]));
+    place += WalkLayout::kGroup;
+  } while (place != end);
+  return sum.fingerprint();
+}
+
+[[gnu::always_inline]] inline RememberedWalks::LayoutNumber RememberedWalks::choose(const CallSite& site,
+                                                                                    const StackExtent& extent) const {
+  std::uint64_t key = first_key(site, extent);
+  for (int i = 0; i <= kMostBranches; ++i) {
+    const std::uint64_t content = read_node(node_of(key), key);
+    if ((content & kBranch) == 0) [[likely]]
+      return static_cast<LayoutNumber>(content);
+    const std::uint64_t offset = (content & ~kBranch) * 8;
+    if (!extent.holds(site.sp + offset)) return 0;
+    key = next_key(key, stack_word(site, offset));
+  }
+  return 0;
+}
+
+[[gnu::always_inline]] inline std::uint64_t RememberedWalks::find(const CallSite& site, const StackExtent& extent,
+                                                                  const ThreadState& thread,
+                                                                  std::uint64_t epoch) const {
+  if (nodes_ == nullptr || site.sp < thread.mapped_from || (site.sp & 7) != 0) return shared::kNoStack;
+  const LayoutNumber number = choose(site, extent);
+  if (number == 0) return shared::kNoStack;
+  const WalkLayout& chosen = layout(number);
+  if (chosen.end > extent.high - site.sp || !checks_hold(chosen, site) || is_end_changed(chosen, site))
+    return shared::kNoStack;
+  return known_.find(fingerprint_on_stack(FingerprintSum(*keys_, number, epoch), chosen, site));
+}
 
 }  // namespace leakwatch::preload

@@ -71,11 +71,25 @@ struct Session {
     std::uint64_t* addresses = scratch + index_of(ring) * scratch_words();
     return {addresses, addresses + max_depth + 1};
   }
+  StackExtent stack_around(std::uint64_t sp) const;
   std::uint64_t scratch_words() const { return max_depth + 1 + WalkRecord::room_bytes(max_depth) / 8; }
   void wake_reader();
   // The rest of the process's life goes unwatched. Hooks in flight may still write: the memory stays mapped.
   void end(shared::End reason);
 };
+
+// glibc puts a thread's descriptor, which the thread pointer names, at the top of the thread's stack; the main thread's
+// stack ends where the loader found its arguments.
+inline StackExtent Session::stack_around(std::uint64_t sp) const {
+  constexpr std::uint64_t kPage = 4096;
+  constexpr std::uint64_t kLargestStack = std::uint64_t{1} << 30;
+  const std::uint64_t thread_pointer = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
+  const bool is_main = thread_pointer == main_thread_pointer.load(std::memory_order_relaxed);
+  const std::uint64_t end = is_main ? main_stack_end : thread_pointer;
+  if (end - sp - 1 < kLargestStack) [[likely]]
+    return {sp, end};
+  return {sp, (sp | (kPage - 1)) + 1};
+}
 
 // Counts the hooks that may be looking at a session. Threads are spread over many counters, so that they do not wait
 // for each other's cache lines. Even so it takes a good part of a hook's time: two locked instructions.

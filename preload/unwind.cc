@@ -14,9 +14,6 @@ namespace leakwatch::preload {
 
 namespace {
 
-constexpr std::uint64_t kPage = 4096;
-constexpr std::uint64_t kLargestStack = std::uint64_t{1} << 30;
-
 std::uint64_t load(std::uint64_t address) {
   std::uint64_t word;
   __builtin_memcpy(&word, reinterpret_cast<const void*>(address), sizeof word);
@@ -28,7 +25,7 @@ class Walk {
   Walk(Session& session, const CallSite& site, std::uint64_t* addresses, std::uint32_t max_depth, WalkRecord& record)
       : session_(session),
         at_(site),
-        extent_(stack_around(session, site.sp)),
+        extent_(session.stack_around(site.sp)),
         addresses_(addresses),
         max_depth_(max_depth),
         epoch_(session.modules.epoch()),
@@ -136,7 +133,7 @@ class Walk {
     const auto& registers = context->uc_mcontext.gregs;
     at_ = {static_cast<std::uint64_t>(registers[REG_RIP]), static_cast<std::uint64_t>(registers[REG_RSP]),
            static_cast<std::uint64_t>(registers[REG_RBP])};
-    extent_ = stack_around(session_, at_.sp);
+    extent_ = session_.stack_around(at_.sp);
     interrupted_ = true;
     return stop_for_now();
   }
@@ -152,17 +149,6 @@ class Walk {
 };
 
 }  // namespace
-
-// glibc puts a thread's descriptor, which the thread pointer names, at the top of the thread's stack; the main thread's
-// stack ends where the loader found its arguments.
-StackExtent stack_around(const Session& session, std::uint64_t sp) {
-  const std::uint64_t thread_pointer = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
-  const std::uint64_t end = thread_pointer == session.main_thread_pointer.load(std::memory_order_relaxed)
-                                ? session.main_stack_end
-                                : thread_pointer;
-  if (end > sp && end - sp <= kLargestStack) return {sp, end};
-  return {sp, (sp | (kPage - 1)) + 1};
-}
 
 std::uint32_t unwind(Session& session, const CallSite& site, std::uint64_t* addresses, std::uint32_t max_depth,
                      WalkRecord& record) {

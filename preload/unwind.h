@@ -37,6 +37,5 @@ struct StackExtent {
   std::uint64_t high;
   bool holds(std::uint64_t address) const { return address >= low && address + 8 <= high && (address & 7) == 0; }
 };
-StackExtent stack_around(const Session& session, std::uint64_t sp);
 
 }  // namespace leakwatch::preload

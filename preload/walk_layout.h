@@ -96,7 +96,9 @@ class WalkRecord {
   // How many of the return addresses the stack shows.
   std::uint32_t returns_in_stack() const { return return_count_ - (is_cut_ ? 1 : 0); }
   bool is_repeatable() const { return is_repeatable_ && returns_in_stack() != 0; }
-  std::size_t layout_bytes() const { return WalkLayout::bytes(check_count_, groups() * WalkLayout::kGroup); }
+  std::size_t layout_bytes() const {
+    return WalkLayout::bytes(check_count_, std::size_t{groups()} * WalkLayout::kGroup);
+  }
   // `layout` has room for layout_bytes().
   void write(WalkLayout* layout) const {
     const std::uint32_t in_stack = returns_in_stack();

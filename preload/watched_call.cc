@@ -15,20 +15,22 @@ namespace leakwatch::preload {
 
 __thread ThreadState thread_state;
 
-void WatchedCall::settle(std::uint64_t from) {
+// The session that closed the gate was there before the gate was closed: if it is not there when we look after this, it
+// has ended (in a child, without a word).
+std::uint32_t WatchedCall::start_watching(std::uint64_t from) {
   const ErrnoScope errno_scope;
   start_session_once(from);
-  // The session that closed the gate was there before the gate was closed: if it is not there now, it has ended (in a
-  // child, without a word).
-  const std::uint32_t gate = hook_gate.load(std::memory_order_acquire);
-  session_.look_again();
-  if (!session_) {
+  return hook_gate.load(std::memory_order_acquire);
+}
+
+bool WatchedCall::settle(Session* session, ThreadState& thread, std::uint32_t gate) {
+  if (session == nullptr) {
     if (gate >= kFirstSession) open_hook_gate_of(gate);
-    return;
+    return false;
   }
-  if (thread_.session == session_->id) return;
-  has_just_joined_ = true;
-  join_session(*session_, thread_);
+  if (thread.session == session->id) return false;
+  join_session(*session, thread);
+  return true;
 }
 
 void join_session(Session& session, ThreadState& thread) {
@@ -59,21 +61,26 @@ constexpr bool kCheckWalks = false;
 inline void count_walk(std::uint64_t, std::uint64_t) {}
 #endif
 
-std::uint64_t take_stack(Session& session, ThreadState& thread, const void* hook_frame) {
+[[gnu::noinline]] std::uint64_t walk_stack(Session& session, ThreadState& thread, const void* hook_frame,
+                                           std::uint64_t epoch, std::uint64_t known) {
   const CallSite site = CallSite::of(hook_frame);
-  const StackExtent extent = stack_around(session, site.sp);
-  // Before the walk: what is unloaded meanwhile was there when it began.
-  const std::uint64_t epoch = session.modules.epoch();
-  const std::uint64_t known = session.walks.find(site, extent, thread, epoch);
-  if (known != shared::kNoStack && !kCheckWalks) [[likely]]
-    return known;
   const Scratch scratch = session.scratch_of(*thread.ring);
   WalkRecord record(scratch.record, session.max_depth);
   const std::uint32_t depth = unwind(session, site, scratch.addresses, session.max_depth, record);
   const std::uint64_t stack = session.stacks.find_or_add(scratch.addresses, depth, epoch);
   if constexpr (kCheckWalks) count_walk(known, stack);
-  session.walks.remember(site, extent, thread, epoch, {record, scratch.addresses, stack});
+  session.walks.remember(site, session.stack_around(site.sp), thread, epoch, {record, scratch.addresses, stack});
   return stack;
+}
+
+std::uint64_t take_stack(Session& session, ThreadState& thread, const void* hook_frame) {
+  // Before the walk: what is unloaded meanwhile was there when it began.
+  const std::uint64_t epoch = session.modules.epoch();
+  const CallSite site = CallSite::of(hook_frame);
+  const std::uint64_t known = session.walks.find(site, session.stack_around(site.sp), thread, epoch);
+  if (known != shared::kNoStack && !kCheckWalks) [[likely]]
+    return known;
+  return walk_stack(session, thread, hook_frame, epoch, known);
 }
 
 }  // namespace leakwatch::preload

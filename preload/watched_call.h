@@ -33,8 +33,11 @@ class WatchedCall {
     if (!entered_) [[unlikely]]
       return;
     thread_.busy = true;
-    if (!session_ || thread_.session != session_->id) [[unlikely]]
-      settle(from);
+    if (!session_ || thread_.session != session_->id) [[unlikely]] {
+      const std::uint32_t gate = start_watching(from);
+      session_.look_again();
+      has_just_joined_ = settle(session_.get(), thread_, gate);
+    }
   }
   ~WatchedCall() {  // before the session is let go
     if (entered_) thread_.busy = false;
@@ -56,8 +59,11 @@ class WatchedCall {
   SessionHold session_;
   bool has_just_joined_ = false;
 
-  // Starts the session if that is still to be done, and joins it.
-  void settle(std::uint64_t from);
+  // Static, as everything here is to stay in registers. The first starts the session if that is still to be done, and
+  // returns where the gate of the hooks stands. The second is told the session that is there then, or null; true when
+  // the thread has joined it.
+  static std::uint32_t start_watching(std::uint64_t from);
+  static bool settle(Session* session, ThreadState& thread, std::uint32_t gate);
 };
 
 // The thread's first event in this session: claims a ring, draws the distance to the first sample.

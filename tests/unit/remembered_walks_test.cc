@@ -39,7 +39,7 @@ void take(void* argument) {
   Taker& taker = *static_cast<Taker*>(argument);
   Session& session = *taker.session;
   const CallSite site = CallSite::of(__builtin_frame_address(0));
-  const StackExtent extent = stack_around(session, site.sp);
+  const StackExtent extent = session.stack_around(site.sp);
   const std::uint64_t epoch = session.modules.epoch();
   const std::uint64_t known = session.walks.find(site, extent, taker.thread, epoch);
   WalkRecord record(taker.room.data() + session.max_depth + 1, session.max_depth);
@@ -162,7 +162,7 @@ TEST_CASE("threads that share what they remember find what they would walk") {
         Own& mine = *static_cast<Own*>(argument);
         Session& session = *mine.taker->session;
         const CallSite site = CallSite::of(__builtin_frame_address(0));
-        const StackExtent extent = stack_around(session, site.sp);
+        const StackExtent extent = session.stack_around(site.sp);
         std::uint64_t* addresses = mine.room->data();
         const std::uint64_t known = session.walks.find(site, extent, mine.thread, 0);
         WalkRecord record(addresses + session.max_depth + 1, session.max_depth);
