@@ -81,9 +81,17 @@ bool forget_sampled(Session& session, void* block, bool nested) {
   return removal == SampledSet::Removal::kRemoved;
 }
 
+// Most allocators look at what they keep in front of a block, or write to its beginning. The loads begin here, and go
+// on while we are busy: a time stamp waits for other loads, but not for these. Any address may be asked for.
+inline void prefetch_for_allocator(const void* block) {
+  __builtin_prefetch(static_cast<const char*>(block) - 2 * sizeof(void*));
+  __builtin_prefetch(block);
+}
+
 [[gnu::always_inline]] inline bool note_free(void* block, shared::EventKind kind) {
   const SessionHold session;
   if (!session || block == nullptr) return false;
+  prefetch_for_allocator(block);
   ThreadState& thread = thread_state;
   if (thread.own_call != ThreadState::OwnCall::kNone) return false;
   const bool nested = thread.busy;
