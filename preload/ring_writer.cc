@@ -52,26 +52,33 @@ bool wait_for_room(Session& session, const shared::Ring& ring, std::uint64_t end
   return room;
 }
 
-bool write(Session& session, shared::Ring& ring, std::uint64_t& room_until, const std::uint64_t* words,
+// The reader is looked at, and woken if it sleeps, when an event reaches another quarter of the ring.
+std::uint64_t quarter_end(const Session& session, std::uint64_t position) {
+  return (position | (session.ring_words / 4 - 1)) + 1;
+}
+
+// Sets the position up to which the same thread may write without us. False when there was no room in time.
+bool write(Session& session, shared::Ring& ring, std::uint64_t& quiet_until, const std::uint64_t* words,
            std::uint32_t count, std::uint64_t wait_ns) {
   const std::uint64_t position = ring.write_position.load(std::memory_order_relaxed);
   const std::uint64_t end = position + count;
-  if (static_cast<std::int64_t>(room_until - end) < 0 && !has_room(session, ring, end, room_until) &&
-      !wait_for_room(session, ring, end, wait_ns, room_until))
+  std::uint64_t room_until;
+  if (!has_room(session, ring, end, room_until) && !wait_for_room(session, ring, end, wait_ns, room_until))
     return false;
   const std::uint64_t mask = session.ring_words - 1;
   std::uint64_t* base = session.words_of(ring);
   for (std::uint32_t i = 0; i < count; ++i) base[(position + i) & mask] = words[i];
   ring.write_position.store(end, std::memory_order_release);
-  // A reader asleep is woken four times a round, not for every event.
-  if (((position ^ end) & (session.ring_words / 4)) != 0) session.wake_reader();
+  if (end >= quarter_end(session, position)) session.wake_reader();
+  const std::uint64_t last_quiet = quarter_end(session, end) - 1;
+  quiet_until = static_cast<std::int64_t>(room_until - last_quiet) < 0 ? room_until : last_quiet;
   return true;
 }
 
 bool write_shared(Session& session, const std::uint64_t* words, std::uint32_t count, std::uint64_t wait_ns) {
   if (!lock_shared_ring(session, wait_ns)) return false;
-  std::uint64_t room_until = 0;
-  const bool written = write(session, session.rings[0], room_until, words, count, wait_ns);
+  std::uint64_t quiet_until;
+  const bool written = write(session, session.rings[0], quiet_until, words, count, wait_ns);
   session.shared_ring_locked.store(0, std::memory_order_release);
   return written;
 }
@@ -110,7 +117,8 @@ void claim_ring(Session& session, ThreadState& thread) {
       return;
     }
     thread.ring = &ring;
-    has_room(session, ring, 0, thread.room_until);
+    // The first event looks for itself.
+    thread.quiet_until = ring.write_position.load(std::memory_order_relaxed);
     return;
   }
 }
@@ -123,7 +131,7 @@ void release_ring(ThreadState& thread) {
 bool write_event_slowly(Session& session, ThreadState& thread, const std::uint64_t* words, std::uint32_t count,
                         std::uint64_t wait_ns) {
   if (thread.ring == nullptr) return write_shared(session, words, count, wait_ns);
-  return write(session, *thread.ring, thread.room_until, words, count, wait_ns);
+  return write(session, *thread.ring, thread.quiet_until, words, count, wait_ns);
 }
 
 bool write_nested_event(Session& session, const std::uint64_t* words, std::uint32_t count) {

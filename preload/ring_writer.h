@@ -34,9 +34,7 @@ template <std::size_t kCount>
     return write_event_slowly(session, thread, words, kCount, wait_ns);
   const std::uint64_t position = ring->write_position.load(std::memory_order_relaxed);
   const std::uint64_t end = position + kCount;
-  // The reader is looked at four times a round.
-  const bool same_quarter = ((position ^ end) & (session.ring_words / 4)) == 0;
-  if (static_cast<std::int64_t>(thread.room_until - end) < 0 || !same_quarter) [[unlikely]]
+  if (static_cast<std::int64_t>(thread.quiet_until - end) < 0) [[unlikely]]
     return write_event_slowly(session, thread, words, kCount, wait_ns);
   std::uint64_t* room = session.words_of(*ring) + (position & (session.ring_words - 1));
 #pragma GCC unroll 4  // so that the words never stand anywhere else

@@ -24,7 +24,7 @@ struct ThreadState {
   std::uint64_t bytes_until_sample;  // an allocation that would bring it to zero or below takes the slow path
   std::uint64_t random;
   shared::Ring* ring;         // null until the thread has one in `session`
-  std::uint64_t room_until;   // the ring has room up to this position; saves reading the reader's cache line
+  std::uint64_t quiet_until;  // up to this position of the ring there is room and no reader to be woken
   std::uint64_t token;        // of a thread that we saw being created (thread_recorder.h), else 0
   const void* passed_on;      // the block that the next function is releasing on our behalf: see recorder.h
   std::uint64_t mapped_from;  // the thread's stack is mapped from here to its end: mapped_stack.h
