@@ -3,11 +3,11 @@
 // A 128-bit fingerprint of what a remembered walk reads: NH by Black, Halevi, Krawczyk, Krovetz and Rogaway ("UMAC:
 // Fast and Secure Message Authentication", 1999), with words of 64 bits. Each pair of words, with a secret key added to
 // each word, is multiplied, and the products are summed up; no multiplication waits for another. Whatever two walks are
-// like, the keys give both the same sum with a probability of at most 2^-64 (their theorem 4.3). A session with a
-// million stacks compares fewer than 2^25 pairs of them: memory errs more often than this does.
+// like, the keys give both the same sum with a probability of at most 2^-64, as they prove. A session with a million
+// stacks compares fewer than 2^25 pairs of them: memory errs more often than this does.
 //
-// The theorem is about messages of one length. The first pair here is the layout, which says how many follow, and the
-// epoch: where lengths differ that pair does, and the same proof holds, whatever the rest adds.
+// The proof is for messages of one length. It looks at one pair that differs, and allows for any sum of the rest. Here
+// the first pair is the layout, which says how many follow, and the epoch: where lengths differ, that pair does.
 #pragma once
 
 #include <cstddef>
