@@ -1,84 +1,71 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The live blocks of a session: address -> (size, site). Open addressing with linear probing; removal shifts the
-// followers back, so there are no tombstones and a table that shrank is as good as new. 24 bytes a place, at most 7/8
-// full.
+// The live blocks of a session: address -> (size, site), 16 bytes a place. See segmented_table.h. A size has 40 bits
+// there; the few blocks that are larger have theirs beside it.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <unordered_map>
+
+#include "cli/segmented_table.h"
 
 namespace leakwatch {
 
 struct Block {
-  std::uint64_t address = 0;  // 0: an empty place; no allocator hands out address 0
+  std::uint64_t address = 0;  // at most 56 bits; 0: none, as no allocator hands out address 0
   std::uint64_t size = 0;
   std::uint32_t site = 0;
 };
 
 class BlockTable {
  public:
-  BlockTable() : places_(kFirstPlaces) {}
+  std::size_t size() const { return table_.size(); }
 
-  std::size_t size() const { return size_; }
+  // For prefetch(), put() and take() of the address.
+  static std::uint64_t hash_of(std::uint64_t address) { return SegmentedTable::hash_of(address); }
 
-  // The address must not be in the table.
-  void insert(const Block& block) {
-    if ((size_ + 1) * 8 > places_.size() * 7) grow();
-    ++size_;
-    place(block);
+  // See segmented_table.h.
+  [[gnu::always_inline]] const SegmentedTable::Bucket* prefetch(std::uint64_t hash) const {
+    return table_.prefetch(hash);
+  }
+
+  // Returns the block that stood there before; its address is 0 when there was none. The block's own is not 0.
+  Block put(const Block& block) { return put(block, hash_of(block.address)); }
+  Block put(const Block& block, std::uint64_t hash) {
+    const std::uint64_t size = block.size < kHuge ? block.size : kHuge;
+    const SegmentedTable::Place place{block.address << 8 | size >> 32, size << 32 | block.site};
+    const SegmentedTable::Place before = table_.put(place, hash);
+    Block old{};
+    if (before.head != 0) [[unlikely]]
+      old = unpacked(before);
+    if (size == kHuge) [[unlikely]]
+      huge_sizes_[block.address] = block.size;
+    return old;
   }
 
   // Takes the block out; its address is 0 when there was none.
-  Block take(std::uint64_t address) {
-    if (address == 0) return {};  // it would find an empty place
-    std::size_t at = home(address);
-    while (places_[at].address != address) {
-      if (places_[at].address == 0) return {};
-      at = next(at);
-    }
-    const Block block = places_[at];
-    close_gap(at);
-    --size_;
-    return block;
+  Block take(std::uint64_t address) { return take(address, hash_of(address)); }
+  Block take(std::uint64_t address, std::uint64_t hash) {
+    if (address == 0) [[unlikely]]
+      return {};  // it would find an empty place
+    return unpacked(table_.take(address, hash));
   }
 
  private:
-  static constexpr std::size_t kFirstPlaces = 1024;
+  static constexpr std::uint64_t kHuge = (std::uint64_t{1} << 40) - 1;  // this size and larger ones
 
-  std::size_t home(std::uint64_t address) const {
-    return static_cast<std::size_t>((address * 0x9e3779b97f4a7c15) >> 20) & (places_.size() - 1);
-  }
-  std::size_t next(std::size_t at) const { return (at + 1) & (places_.size() - 1); }
-
-  void place(const Block& block) {
-    std::size_t at = home(block.address);
-    while (places_[at].address != 0) at = next(at);
-    places_[at] = block;
+  // Of a place that is no longer in the table.
+  Block unpacked(const SegmentedTable::Place& place) {
+    const std::uint64_t size = (place.head & 0xff) << 32 | place.tail >> 32;
+    Block block{place.key(), size, static_cast<std::uint32_t>(place.tail)};
+    if (size == kHuge) [[unlikely]]
+      block.size = huge_sizes_.extract(block.address).mapped();
+    return block;
   }
 
-  // A follower moves into the gap unless its home lies after the gap, going round.
-  void close_gap(std::size_t gap) {
-    const std::size_t mask = places_.size() - 1;
-    for (std::size_t at = next(gap); places_[at].address != 0; at = next(at)) {
-      if (((at - home(places_[at].address)) & mask) < ((at - gap) & mask)) continue;
-      places_[gap] = places_[at];
-      gap = at;
-    }
-    places_[gap] = {};
-  }
-
-  void grow() {
-    std::vector<Block> old(places_.size() * 2);
-    old.swap(places_);
-    for (const Block& block : old) {
-      if (block.address != 0) place(block);
-    }
-  }
-
-  std::vector<Block> places_;
-  std::size_t size_ = 0;
+  SegmentedTable table_;
+  std::unordered_map<std::uint64_t, std::uint64_t> huge_sizes_;  // address -> size
 };
 
 }  // namespace leakwatch

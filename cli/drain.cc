@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See the header. One pass: note the time, take what every ring holds, apply what is not younger than that time. A pass
-// that found nothing is followed by a nap on a futex, from which the target wakes us when a ring fills.
+// See the header. A pass that found nothing is followed by a nap on a futex, from which the target wakes us when a ring
+// fills.
 
 #include "cli/drain.h"
 
@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <climits>
 #include <cstddef>
-#include <limits>
 
 namespace leakwatch {
 
@@ -35,8 +34,7 @@ void futex_wake(const void* word) {
 
 }  // namespace
 
-Drain::Drain(SharedRegion& region)
-    : region_(region), heap_(region.settings().sample_interval), thread_([this] { run(); }) {}
+Drain::Drain(SharedRegion& region) : region_(region), reader_(region), thread_([this] { run(); }) {}
 
 Drain::~Drain() {
   finish();
@@ -44,23 +42,27 @@ Drain::~Drain() {
 
 Drain::State Drain::state() {
   State state;
-  after_a_pass([&] { state = {heap_.sites(), heap_.unknown_frees(), heap_.implied_frees(), bad_records_, events_}; });
+  after_a_pass([&] {
+    const HeapState& heap = reader_.heap();
+    state = {heap.sites(), heap.unknown_frees(), heap.implied_frees(), reader_.bad_records(), reader_.events()};
+  });
   return state;
 }
 
 Drain::Summary Drain::summary(std::size_t first_new_site) {
   Summary summary;
   after_a_pass([&] {
-    summary.heap = heap_.total();
-    summary.threads = threads_.total();
-    const std::vector<std::uint32_t>& stacks = heap_.stacks();
+    const HeapState& heap = reader_.heap();
+    summary.heap = heap.total();
+    summary.threads = reader_.threads().total();
+    const std::vector<std::uint32_t>& stacks = heap.stacks();
     summary.sites = stacks.size();
     const std::size_t first = std::min(first_new_site, stacks.size());
     summary.new_stacks.assign(stacks.begin() + static_cast<std::ptrdiff_t>(first), stacks.end());
-    summary.unknown_frees = heap_.unknown_frees();
-    summary.implied_frees = heap_.implied_frees();
-    summary.bad_records = bad_records_;
-    summary.events = events_;
+    summary.unknown_frees = heap.unknown_frees();
+    summary.implied_frees = heap.implied_frees();
+    summary.bad_records = reader_.bad_records();
+    summary.events = reader_.events();
   });
   return summary;
 }
@@ -68,8 +70,9 @@ Drain::Summary Drain::summary(std::size_t first_new_site) {
 Drain::Threads Drain::threads(const std::vector<std::uint64_t>& ended_untold) {
   Threads threads;
   after_a_pass([&] {
-    for (const std::uint64_t token : ended_untold) threads_.end_untold(token);
-    threads = {threads_.threads(), threads_.creators(), threads_.lately_gone()};
+    ThreadLedger& ledger = reader_.threads();
+    for (const std::uint64_t token : ended_untold) ledger.end_untold(token);
+    threads = {ledger.threads(), ledger.creators(), ledger.lately_gone()};
   });
   return threads;
 }
@@ -108,7 +111,7 @@ void Drain::run() {
     const std::function<void()>* look = wished ? look_ : nullptr;
     const bool last = wished && leaving_;
     if (wished) lock.unlock();
-    const std::size_t events = pass(last);
+    const std::size_t events = reader_.pass(last);
     publish_progress(events);
     if (!wished) {
       rest(events);
@@ -121,34 +124,6 @@ void Drain::run() {
     answered_.notify_all();
     if (last) return;
   }
-}
-
-std::size_t Drain::pass(bool to_the_end) {
-  // Read before the rings: the reason is in event_merger.h.
-  const std::uint64_t horizon = to_the_end ? std::numeric_limits<std::uint64_t>::max() : now(region_.settings().clock);
-  const std::uint32_t rings = region_.rings_used();
-  std::size_t taken = 0;
-  for (std::uint32_t i = 0; i < rings; ++i) taken += take_ring(i);
-  merger_.sort_ring(0);
-  merger_.merge_until(horizon, [this](std::size_t ring, const Event& event) { apply(ring, event); });
-  events_ += taken;
-  return taken;
-}
-
-void Drain::apply(std::size_t ring, const Event& event) {
-  if (event.kind < shared::EventKind::kThreadCreate)
-    heap_.apply(ring, event);
-  else
-    threads_.apply(event);
-}
-
-std::size_t Drain::take_ring(std::uint32_t index) {
-  if (!region_.take_words(index, words_)) ++bad_records_;
-  if (words_.empty()) return 0;
-  std::vector<Event>& events = merger_.ring(index);
-  const std::size_t before = events.size();
-  if (!decode_events(words_, events)) ++bad_records_;
-  return events.size() - before;
 }
 
 void Drain::publish_progress(std::size_t events) {

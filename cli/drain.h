@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The thread that empties the rings into the heap state and the thread ledger. It never waits for symbols, the disk or
-// a client: a snapshot is a copy of the counters that it makes between two passes.
+// The thread that has the rings emptied (ring_reader.h). It never waits for symbols, the disk or a client: a snapshot
+// is a copy of the counters that it makes between two passes.
 #pragma once
 
 #include <atomic>
@@ -15,8 +15,8 @@
 #include <thread>
 #include <vector>
 
-#include "cli/event_merger.h"
 #include "cli/heap_state.h"
+#include "cli/ring_reader.h"
 #include "cli/shared_region.h"
 #include "cli/thread_ledger.h"
 
@@ -67,20 +67,12 @@ class Drain {
  private:
   void after_a_pass(const std::function<void()>& look);
   void run();
-  std::size_t pass(bool to_the_end);
-  std::size_t take_ring(std::uint32_t index);
-  void apply(std::size_t ring, const Event& event);
   void publish_progress(std::size_t events);
   void rest(std::size_t events);
   void wake();
 
   SharedRegion& region_;
-  EventMerger merger_;
-  HeapState heap_;
-  ThreadLedger threads_;
-  std::vector<std::uint64_t> words_;
-  std::uint64_t bad_records_ = 0;
-  std::uint64_t events_ = 0;
+  RingReader reader_;
   std::uint32_t idle_passes_ = 0;
 
   std::mutex mutex_;

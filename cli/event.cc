@@ -7,19 +7,29 @@
 
 namespace leakwatch {
 
+namespace {
+
+// Of the first word's kind; where it has no third and fourth word, what is there belongs to others.
+Event event_of(const std::uint64_t* words, shared::EventKind kind, std::size_t count) {
+  const std::uint64_t belongs = count == 4 ? ~std::uint64_t{0} : 0;  // no branch: which kind is next is hard to guess
+  return {words[0] & shared::kAddressMask, words[1], words[2] & belongs, static_cast<std::uint32_t>(words[3] & belongs),
+          kind};
+}
+
+}  // namespace
+
 bool decode_events(std::span<const std::uint64_t> words, std::vector<Event>& events) {
+  events.reserve(events.size() + words.size() / 2);
   while (!words.empty()) {
-    Event event;
-    event.kind = static_cast<shared::EventKind>(words[0] >> shared::kKindShift);
-    event.address = words[0] & shared::kAddressMask;
-    const std::size_t count = shared::words_of(event.kind);
+    const auto kind = static_cast<shared::EventKind>(words[0] >> shared::kKindShift);
+    const std::size_t count = shared::words_of(kind);
     if (count == 0 || count > words.size()) return false;
-    event.time = words[1];
-    if (count == 4) {
-      event.size = words[2];
-      event.stack = static_cast<std::uint32_t>(words[3]);
+    if (words.size() >= 4) [[likely]] {
+      events.push_back(event_of(words.data(), kind, count));
+    } else {
+      const std::uint64_t last[4] = {words[0], words[1]};
+      events.push_back(event_of(last, kind, count));
     }
-    events.push_back(event);
     words = words.subspan(count);
   }
   return true;

@@ -3,6 +3,7 @@
 // One event of the target, as it came out of a ring: checked for form, not for truth.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -19,6 +20,15 @@ struct Event {
   shared::EventKind kind = shared::EventKind::kFree;
   friend bool operator==(const Event&, const Event&) = default;
 };
+
+struct RingEvent {
+  const Event* event = nullptr;
+  std::size_t ring = 0;
+};
+
+// So many that what the last ones need has come from memory when the first have been applied, and so few that all of it
+// is there still.
+inline constexpr std::size_t kMostEventsInBatch = 128;
 
 // Appends the events in `words` to `events`. Returns false when it met a word that begins no event, or a last event
 // that is cut off: both are impossible unless the target's memory was overwritten; what came before is kept.

@@ -8,83 +8,111 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <queue>
-#include <utility>
+#include <span>
 #include <vector>
 
 #include "cli/event.h"
+#include "cli/tournament.h"
 
 namespace leakwatch {
 
 class EventMerger {
  public:
+  static constexpr std::size_t kBatch = kMostEventsInBatch;
+
   // Where the events of one ring are appended, in the order of the ring.
   std::vector<Event>& ring(std::size_t index) {
     if (index >= rings_.size()) rings_.resize(index + 1);
-    return rings_[index].events;
+    return rings_[index];
   }
 
   // The shared ring has many writers, who stamp before they queue up.
   void sort_ring(std::size_t index) {
     if (index >= rings_.size()) return;
-    auto& events = rings_[index].events;
+    std::vector<Event>& events = rings_[index];
     std::stable_sort(events.begin(), events.end(), [](const Event& a, const Event& b) { return a.time < b.time; });
   }
 
-  // Calls apply(ring index, event) for every event with time <= horizon, earliest first.
+  // Calls apply(batch) until every event with time <= horizon was in a batch, earliest first. A batch is a
+  // std::span<const RingEvent> of kBatch events at most, valid during the call.
+  template <class Apply>
+  void merge_batches_until(std::uint64_t horizon, Apply&& apply) {
+    begin(horizon);
+    std::size_t count = 0;
+    while (!tournament_.is_over()) {
+      Row& row = rows_[tournament_.winner()];
+      __builtin_prefetch(row.next + kAhead);
+      batch_[count++] = {row.next++, row.ring};
+      if (row.next != row.end && row.next->time <= horizon)
+        tournament_.replace(row.next->time);
+      else
+        tournament_.retire();
+      if (count < kBatch) continue;
+      apply(std::span<const RingEvent>(batch_.data(), count));
+      count = 0;
+    }
+    if (count != 0) apply(std::span<const RingEvent>(batch_.data(), count));
+    for (const Row& row : rows_) drop_applied(row);
+  }
+
+  // The same, with apply(ring index, event) for each event.
   template <class Apply>
   void merge_until(std::uint64_t horizon, Apply&& apply) {
-    for (Ring& ring : rings_) bound(ring, horizon);
-    std::priority_queue<Head, std::vector<Head>, std::greater<>> heads;
-    for (std::size_t i = 0; i < rings_.size(); ++i) push_head(heads, i, horizon);
-    while (!heads.empty()) {
-      const std::size_t index = heads.top().second;
-      heads.pop();
-      Ring& ring = rings_[index];
-      const std::uint64_t limit = heads.empty() ? horizon : std::min(horizon, heads.top().first);
-      do apply(index, ring.events[ring.next++]);
-      while (ring.next < ring.events.size() && ring.events[ring.next].time <= limit);
-      push_head(heads, index, horizon);
-    }
-    for (Ring& ring : rings_) drop_applied(ring);
+    merge_batches_until(horizon, [&](std::span<const RingEvent> batch) {
+      for (const RingEvent& each : batch) apply(each.ring, *each.event);
+    });
   }
 
   std::size_t waiting() const {
     std::size_t count = 0;
-    for (const Ring& ring : rings_) count += ring.events.size();
+    for (const std::vector<Event>& events : rings_) count += events.size();
     return count;
   }
 
  private:
-  using Head = std::pair<std::uint64_t, std::size_t>;  // time, ring
+  static constexpr std::size_t kAhead = 16;  // there are too many rows for the processor to do this by itself
 
-  struct Ring {
-    std::vector<Event> events;
-    std::size_t next = 0;
+  struct Row {  // the events of one ring that are not yet in a batch
+    const Event* next;
+    const Event* end;
+    std::size_t ring;
   };
 
-  template <class Heads>
-  void push_head(Heads& heads, std::size_t index, std::uint64_t horizon) {
-    const Ring& ring = rings_[index];
-    if (ring.next < ring.events.size() && ring.events[ring.next].time <= horizon)
-      heads.emplace(ring.events[ring.next].time, index);
+  void begin(std::uint64_t horizon) {
+    rows_.clear();
+    times_.clear();
+    for (std::size_t i = 0; i < rings_.size(); ++i) {
+      std::vector<Event>& events = rings_[i];
+      bound(events, horizon);
+      if (events.empty() || events.front().time > horizon) continue;
+      rows_.push_back({events.data(), events.data() + events.size(), i});
+      times_.push_back(events.front().time);
+    }
+    tournament_.begin(times_);
   }
 
   // A ring that holds this many has an event from a future that no clock has seen: overwritten memory, which must not
   // make us wait, and grow, for ever.
   static constexpr std::size_t kMostWaiting = std::size_t{1} << 22;
-  static void bound(Ring& ring, std::uint64_t horizon) {
-    if (ring.events.size() <= kMostWaiting) return;
-    for (Event& event : ring.events) event.time = std::min(event.time, horizon);
+  static void bound(std::vector<Event>& events, std::uint64_t horizon) {
+    if (events.size() <= kMostWaiting) return;
+    for (Event& event : events) event.time = std::min(event.time, horizon);
   }
 
-  static void drop_applied(Ring& ring) {
-    ring.events.erase(ring.events.begin(), ring.events.begin() + static_cast<std::ptrdiff_t>(ring.next));
-    ring.next = 0;
+  void drop_applied(const Row& row) {
+    std::vector<Event>& events = rings_[row.ring];
+    events.erase(events.begin(), events.begin() + (row.next - events.data()));
   }
 
-  std::vector<Ring> rings_;
+  std::vector<std::vector<Event>> rings_;
+  // Of one merge, kept for their memory.
+  std::vector<Row> rows_;
+  std::vector<std::uint64_t> times_;  // of each row's first event
+  Tournament tournament_;
+  std::array<RingEvent, kBatch> batch_;
 };
 
 }  // namespace leakwatch

@@ -18,11 +18,28 @@ constexpr std::uint64_t kSmallSizes = 128;
 constexpr std::uint64_t kSmallStep = 8;
 
 // Numbers the classes without gaps: steps of 8 up to 128, then four to a doubling.
-std::uint32_t class_number(std::uint64_t size) {
-  if (size <= kSmallSizes) return static_cast<std::uint32_t>((size + kSmallStep - 1) / kSmallStep);
+constexpr std::uint8_t computed_class_number(std::uint64_t size) {
+  if (size <= kSmallSizes) return static_cast<std::uint8_t>((size + kSmallStep - 1) / kSmallStep);
   const auto doubling = static_cast<unsigned>(std::bit_width(size - 1) - 1);  // 2^doubling < size <= 2^(doubling + 1)
-  const auto quarter = static_cast<std::uint32_t>((size - 1) >> (doubling - 2)) & 3;
-  return static_cast<std::uint32_t>(kSmallSizes / kSmallStep) + 1 + (doubling - 7) * 4 + quarter;
+  const auto quarter = static_cast<unsigned>((size - 1) >> (doubling - 2)) & 3;
+  return static_cast<std::uint8_t>(kSmallSizes / kSmallStep + 1 + std::uint64_t{4} * (doubling - 7) + quarter);
+}
+
+// Those of most blocks, for all classes end at multiples of the small step.
+constexpr auto kClassNumbers = [] {
+  std::array<std::uint8_t, 4096 / kSmallStep + 1> numbers{};
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = computed_class_number(i * kSmallStep);
+  return numbers;
+}();
+
+std::uint8_t class_number(std::uint64_t size) {
+  const std::uint64_t steps = (size + kSmallStep - 1) / kSmallStep;
+  return steps < kClassNumbers.size() ? kClassNumbers[steps] : computed_class_number(size);
+}
+
+// The bit is for keys not to be 0.
+std::uint64_t site_key(std::uint32_t stack, std::uint64_t size) {
+  return std::uint64_t{1} << 55 | std::uint64_t{stack} << 8 | class_number(size);
 }
 
 constexpr std::size_t kSharedRing = 0;
@@ -40,53 +57,76 @@ std::uint64_t size_class(std::uint64_t size) {
   return (size + step - 1) & ~(step - 1);
 }
 
-HeapState::HeapState(std::uint64_t sample_interval) : sample_interval_(sample_interval) {}
+HeapState::HeapState(std::uint64_t sample_interval) : sample_interval_(sample_interval), known_sites_(kKnownSites) {}
 
-void HeapState::apply(std::size_t ring, const Event& event) {
-  if (ring >= reallocated_.size()) reallocated_.resize(ring + 1);
+void HeapState::apply(std::span<const RingEvent> events) {
+  prepare(events);
+  for (std::size_t i = 0; i < events.size(); ++i) apply(events[i], prepared_[i]);
+}
+
+// Has the lines that all of them need come from memory at the same time.
+void HeapState::prepare(std::span<const RingEvent> events) {
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    prepared_[i].hash = BlockTable::hash_of(events[i].event->address);
+    prepared_[i].bucket = blocks_.prefetch(prepared_[i].hash);
+  }
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    SegmentedTable::prefetch_next(prepared_[i].bucket);
+    const Event& event = *events[i].event;
+    if (event.kind != shared::EventKind::kAllocate) continue;
+    prepared_[i].site = site_of(event.stack, std::min(event.size, kLargestSize));
+    __builtin_prefetch(&totals_[prepared_[i].site], 1);
+  }
+}
+
+void HeapState::apply(const RingEvent& one, const Prepared& prepared) {
+  const Event& event = *one.event;
   switch (event.kind) {
     case shared::EventKind::kAllocate:
-      allocate(event);
+      allocate(event, prepared);
       break;
     case shared::EventKind::kFree:
-      free(event.address);
+      free(event.address, prepared.hash);
       break;
     case shared::EventKind::kReallocFree:
-      free_for_realloc(ring, event.address);
+      free_for_realloc(one.ring, event.address, prepared.hash);
       break;
     case shared::EventKind::kReallocFailed:
-      take_back(ring, event.address);
+      take_back(one.ring, event.address);
       break;
     default:
       break;  // threads: thread_ledger.h
   }
 }
 
-void HeapState::allocate(const Event& event) {
+void HeapState::allocate(const Event& event, const Prepared& prepared) {
   const std::uint64_t size = std::min(event.size, kLargestSize);
-  if (const Block old = blocks_.take(event.address); old.address != 0) {
+  const Block block{event.address, size, prepared.site};
+  const Weight added = weight(size);
+  Totals& totals = totals_[block.site];
+  totals.alloc_objects += added.objects;
+  totals.alloc_space += added.bytes;
+  if (block.address == 0) [[unlikely]]
+    return end_life(block);
+  if (const Block old = blocks_.put(block, prepared.hash); old.address != 0) [[unlikely]] {
     ++implied_frees_;
     end_life(old);
   }
-  const Block block{event.address, size, site_of(event.stack, size)};
-  const Weight added = weight(size);
-  totals_[block.site].alloc_objects += added.objects;
-  totals_[block.site].alloc_space += added.bytes;
-  if (event.address != 0) begin_life(block);
 }
 
-Block HeapState::free(std::uint64_t address) {
-  const Block block = address == 0 ? Block{} : blocks_.take(address);
-  if (block.address == 0)
+Block HeapState::free(std::uint64_t address, std::uint64_t hash) {
+  const Block block = blocks_.take(address, hash);
+  if (block.address == 0) [[unlikely]]
     ++unknown_frees_;
   else
     end_life(block);
   return block;
 }
 
-void HeapState::free_for_realloc(std::size_t ring, std::uint64_t address) {
-  const Block block = free(address);
+void HeapState::free_for_realloc(std::size_t ring, std::uint64_t address, std::uint64_t hash) {
+  const Block block = free(address, hash);
   if (ring != kSharedRing) {
+    if (ring >= reallocated_.size()) reallocated_.resize(ring + 1);
     reallocated_[ring] = block;
   } else if (block.address != 0) {
     // Those that succeeded are never asked for again.
@@ -97,36 +137,40 @@ void HeapState::free_for_realloc(std::size_t ring, std::uint64_t address) {
 
 // The realloc failed, so the block is what it was. Only the last realloc of a thread can fail.
 void HeapState::take_back(std::size_t ring, std::uint64_t address) {
+  if (ring >= reallocated_.size()) reallocated_.resize(ring + 1);
   Block& block = ring == kSharedRing ? reallocated_on_shared_ring_[address] : reallocated_[ring];
   if (address != 0 && block.address == address) {
-    if (const Block other = blocks_.take(address); other.address != 0) end_life(other);
-    begin_life(block);
+    const Weight freed = weight(block.size);
+    totals_[block.site].freed_objects -= freed.objects;
+    totals_[block.site].freed_space -= freed.bytes;
+    if (const Block other = blocks_.put(block); other.address != 0) end_life(other);
   }
   block = {};
 }
 
-void HeapState::begin_life(const Block& block) {
-  const Weight added = weight(block.size);
-  totals_[block.site].inuse_objects += added.objects;
-  totals_[block.site].inuse_space += added.bytes;
-  blocks_.insert(block);
-}
-
 void HeapState::end_life(const Block& block) {
-  const Weight removed = weight(block.size);
-  totals_[block.site].inuse_objects -= removed.objects;
-  totals_[block.site].inuse_space -= removed.bytes;
+  const Weight freed = weight(block.size);
+  totals_[block.site].freed_objects += freed.objects;
+  totals_[block.site].freed_space += freed.bytes;
 }
 
 std::uint32_t HeapState::site_of(std::uint32_t stack, std::uint64_t size) {
-  const std::uint64_t key = std::uint64_t{stack} << 32 | class_number(size);
-  const auto [place, is_new] = site_index_.try_emplace(key, static_cast<std::uint32_t>(totals_.size()));
-  if (is_new) {
-    stacks_.push_back(stack);
-    classes_.push_back(size_class(size));
-    totals_.emplace_back();
-  }
-  return place->second;
+  const std::uint64_t key = site_key(stack, size), hash = SegmentedTable::hash_of(key);
+  KnownSite& known = known_sites_[hash >> 32 & (kKnownSites - 1)];
+  if (known.key == key) [[likely]]
+    return known.site;
+  const SegmentedTable::Place* place = site_index_.find(key, hash);
+  known = {key, place != nullptr ? static_cast<std::uint32_t>(place->tail) : new_site(stack, size, key)};
+  return known.site;
+}
+
+std::uint32_t HeapState::new_site(std::uint32_t stack, std::uint64_t size, std::uint64_t key) {
+  const auto site = static_cast<std::uint32_t>(totals_.size());
+  site_index_.put({key << 8, site}, SegmentedTable::hash_of(key));
+  stacks_.push_back(stack);
+  classes_.push_back(size_class(size));
+  totals_.emplace_back();
+  return site;
 }
 
 HeapState::Weight HeapState::weight(std::uint64_t size) const {
@@ -142,8 +186,8 @@ HeapCounters HeapState::counters(const Totals& totals) {
     return static_cast<std::int64_t>(std::min(sum, kLargest));
   };
   const auto whole = [&clamped](Sum fixed) { return clamped((fixed + kOne / 2) >> 16); };
-  return {whole(totals.alloc_objects), clamped(totals.alloc_space), whole(totals.inuse_objects),
-          clamped(totals.inuse_space)};
+  return {whole(totals.alloc_objects), clamped(totals.alloc_space), whole(totals.alloc_objects - totals.freed_objects),
+          clamped(totals.alloc_space - totals.freed_space)};
 }
 
 std::vector<HeapState::Site> HeapState::sites() const {

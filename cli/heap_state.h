@@ -8,12 +8,16 @@
 // allocation had added and alloc_* never falls. In exact mode (R = 1) the scale is 1.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "cli/block_table.h"
 #include "cli/event.h"
+#include "cli/segmented_table.h"
 #include "cli/snapshot.h"
 
 namespace leakwatch {
@@ -25,7 +29,12 @@ class HeapState {
  public:
   explicit HeapState(std::uint64_t sample_interval);
 
-  void apply(std::size_t ring, const Event& event);
+  // In the order in which they happened; at most kMostEventsInBatch.
+  void apply(std::span<const RingEvent> events);
+  void apply(std::size_t ring, const Event& event) {
+    const RingEvent one{&event, ring};
+    apply(std::span(&one, 1));
+  }
 
   struct Site {
     std::uint32_t stack = 0;
@@ -43,13 +52,14 @@ class HeapState {
   std::uint64_t implied_frees() const { return implied_frees_; }
 
  private:
-  // Wide enough for whatever overwritten memory may claim.
+  // Wide enough for whatever overwritten memory may claim. What is live is the difference, so that an event changes two
+  // of them.
   __extension__ using Sum = __int128;
-  struct Totals {
+  struct alignas(64) Totals {
     Sum alloc_objects = 0;  // fixed point, kOne is one block
     Sum alloc_space = 0;
-    Sum inuse_objects = 0;
-    Sum inuse_space = 0;
+    Sum freed_objects = 0;
+    Sum freed_space = 0;
   };
   struct Weight {
     std::int64_t objects;
@@ -58,22 +68,38 @@ class HeapState {
   static constexpr std::int64_t kOne = 1 << 16;
   static HeapCounters counters(const Totals& totals);
 
-  void allocate(const Event& event);
-  Block free(std::uint64_t address);
-  void free_for_realloc(std::size_t ring, std::uint64_t address);
+  // What can be known of an event before those in front of it are applied.
+  struct Prepared {
+    std::uint64_t hash = 0;  // of its address
+    const SegmentedTable::Bucket* bucket = nullptr;
+    std::uint32_t site = 0;  // of an allocation
+  };
+  void prepare(std::span<const RingEvent> events);
+  void apply(const RingEvent& one, const Prepared& prepared);
+
+  void allocate(const Event& event, const Prepared& prepared);
+  Block free(std::uint64_t address, std::uint64_t hash);
+  void free_for_realloc(std::size_t ring, std::uint64_t address, std::uint64_t hash);
   void take_back(std::size_t ring, std::uint64_t address);
   void end_life(const Block& block);
-  void begin_life(const Block& block);
   std::uint32_t site_of(std::uint32_t stack, std::uint64_t size);
+  std::uint32_t new_site(std::uint32_t stack, std::uint64_t size, std::uint64_t key);
   Weight weight(std::uint64_t size) const;
 
   const std::uint64_t sample_interval_;
   BlockTable blocks_;
-  std::unordered_map<std::uint64_t, std::uint32_t> site_index_;  // stack << 32 | class number -> site
-  std::vector<std::uint32_t> stacks_;                            // of each site
-  std::vector<std::uint64_t> classes_;                           // of each site
-  std::vector<Totals> totals_;                                   // of each site
-  std::vector<Block> reallocated_;  // of each ring: the block that its last event freed for a realloc
+  std::array<Prepared, kMostEventsInBatch> prepared_;
+  struct KnownSite {
+    std::uint64_t key = 0;
+    std::uint32_t site = 0;
+  };
+  static constexpr std::size_t kKnownSites = 16384;
+  std::vector<KnownSite> known_sites_;  // some of the index, where the first look goes
+  SegmentedTable site_index_;           // site_key() -> site
+  std::vector<std::uint32_t> stacks_;   // of each site
+  std::vector<std::uint64_t> classes_;  // of each site
+  std::vector<Totals> totals_;          // of each site
+  std::vector<Block> reallocated_;      // of each ring: the block that its last event freed for a realloc
   // The same for the shared ring, where the reallocs of several threads are in flight at once.
   std::unordered_map<std::uint64_t, Block> reallocated_on_shared_ring_;
   std::uint64_t unknown_frees_ = 0;

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The segmented table against std::unordered_map, while it grows step by step and split by split; what it takes of
+// memory; and keys that are chosen to crowd one segment.
+#include "cli/segmented_table.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <unordered_map>
+#include <vector>
+
+#include "tests/unit/catch.h"
+
+namespace leakwatch {
+namespace {
+
+using Place = SegmentedTable::Place;
+
+// The upper 8 bits of a value stand in the same word as the key.
+Place place_of(std::uint64_t key, std::uint64_t value) {
+  return {key << 8 | value >> 56, value};
+}
+
+bool has(const Place& place, std::uint64_t key, std::uint64_t value) {
+  return place.head == (key << 8 | value >> 56) && place.tail == value;
+}
+
+// A table and a map that are told the same, and how often they disagreed.
+class Pair {
+ public:
+  void put(std::uint64_t key, std::uint64_t value) {
+    const Place before = table_.put(place_of(key, value), SegmentedTable::hash_of(key));
+    const auto known = map_.find(key);
+    wrong_ += known == map_.end() ? before.head != 0 : !has(before, key, known->second);
+    map_[key] = value;
+    wrong_ += table_.size() != map_.size();
+  }
+
+  void take(std::uint64_t key) {
+    const Place taken = table_.take(key, SegmentedTable::hash_of(key));
+    const auto known = map_.find(key);
+    wrong_ += known == map_.end() ? taken.head != 0 : !has(taken, key, known->second);
+    if (known != map_.end()) map_.erase(known);
+    wrong_ += table_.size() != map_.size();
+  }
+
+  void find(std::uint64_t key) {
+    const Place* place = table_.find(key, SegmentedTable::hash_of(key));
+    const auto known = map_.find(key);
+    wrong_ += known == map_.end() ? place != nullptr : place == nullptr || !has(*place, key, known->second);
+  }
+
+  void find_all() {
+    for (const auto& [key, value] : map_) find(key);
+  }
+  void take_all() {
+    const std::unordered_map<std::uint64_t, std::uint64_t> all = map_;
+    for (const auto& [key, value] : all) take(key);
+  }
+
+  const SegmentedTable& table() const { return table_; }
+  std::size_t wrong() const { return wrong_; }
+
+ private:
+  SegmentedTable table_;
+  std::unordered_map<std::uint64_t, std::uint64_t> map_;
+  std::size_t wrong_ = 0;
+};
+
+// Grows for a while, then shrinks for a while, to ever larger sizes, over keys that come again.
+std::size_t wrong_in_tides(std::uint64_t seed, std::size_t steps, std::uint64_t keys, std::uint64_t distance) {
+  std::mt19937_64 random(seed);
+  Pair pair;
+  for (std::size_t i = 0; i < steps; ++i) {
+    const std::uint64_t key = 0x7f00'0000'0010 + random() % keys * distance;
+    const bool is_flood = (i >> 15) % 3 != 2;
+    const std::uint64_t what = random() % 16;
+    if (what < (is_flood ? 9 : 3))
+      pair.put(key, random());
+    else if (what < 14)
+      pair.take(key);
+    else
+      pair.find(key);
+  }
+  pair.find_all();
+  pair.take_all();
+  return pair.wrong();
+}
+
+TEST_CASE("the segmented table does what a map does while it grows and shrinks") {
+  CHECK(wrong_in_tides(1, 1'000'000, 200'000, 48) == 0);
+  CHECK(wrong_in_tides(2, 300'000, 20'000, 4096) == 0);
+  CHECK(wrong_in_tides(3, 300'000, 20'000, 0x1'0000'0001) == 0);
+  CHECK(wrong_in_tides(4, 200'000, 100, 16) == 0);
+}
+
+TEST_CASE("the segmented table holds the smallest and the largest of keys and values") {
+  constexpr std::uint64_t kLargestKey = (std::uint64_t{1} << 56) - 1, kLargest = ~std::uint64_t{0};
+  Pair pair;
+  for (const std::uint64_t key : {std::uint64_t{1}, std::uint64_t{2}, kLargestKey - 1, kLargestKey})
+    for (const std::uint64_t value : {std::uint64_t{0}, kLargest, std::uint64_t{7}}) pair.put(key, value);
+  pair.find_all();
+  pair.take_all();
+  CHECK(pair.wrong() == 0);
+}
+
+// Blocks of one size, page by page, and at random: in no pattern of keys may a value take more than was promised.
+TEST_CASE("a value takes at most 32 bytes once there are some thousands, at every step of growth") {
+  for (const std::uint64_t distance : {16u, 48u, 272u, 4096u, 1u << 20}) {
+    SegmentedTable table;
+    double most = 0;
+    for (std::uint64_t i = 1; i <= 100'000; ++i) {
+      const std::uint64_t key = 0x5555'0000'0000 + i * distance;
+      table.put({key << 8, i}, SegmentedTable::hash_of(key));
+      if (i > 3000) most = std::max(most, static_cast<double>(table.bytes()) / static_cast<double>(i));
+    }
+    INFO("keys " << distance << " apart");
+    CHECK(most < 32);
+  }
+}
+
+// A segment is moved when it grows or is split, and nothing else is. Keys at even distances fill all segments alike:
+// that they do not grow at the same time is what the second bound is about.
+TEST_CASE("a table of a million values moves few of them at once") {
+  constexpr std::uint64_t kWindow = 10'000;
+  SegmentedTable table;
+  std::size_t most_at_once = 0, most_in_window = 0, at_window = 0;
+  for (std::uint64_t i = 1; i <= 1'000'000; ++i) {
+    const std::size_t before = table.moved();
+    const std::uint64_t key = 0x5555'0000'0000 + i * 272;
+    table.put({key << 8, i}, SegmentedTable::hash_of(key));
+    most_at_once = std::max(most_at_once, table.moved() - before);
+    if (i % kWindow != 0) continue;
+    most_in_window = std::max(most_in_window, table.moved() - at_window);
+    at_window = table.moved();
+  }
+  CHECK(most_at_once > 1000);  // it did grow
+  CHECK(most_at_once < 6000);
+  CHECK(most_in_window < 20 * kWindow);
+}
+
+// The hash is no secret. What is at least promised is that nothing breaks, and that it ends.
+TEST_CASE("keys that all belong to one segment are kept as well, and do not swell the others") {
+  std::mt19937_64 random(9);
+  Pair pair;
+  std::vector<std::uint64_t> crowd;
+  for (std::uint64_t key = 16; crowd.size() < 8000; key += 16) {
+    if ((SegmentedTable::hash_of(key) & 0xff) == 3) crowd.push_back(key);
+  }
+  for (const std::uint64_t key : crowd) pair.put(key, random());
+  CHECK(pair.table().bytes() < crowd.size() * 64);
+  for (int i = 0; i < 100'000; ++i) {
+    const std::uint64_t key = crowd[random() % crowd.size()];
+    if (random() % 2 == 0)
+      pair.put(key, random());
+    else
+      pair.take(key);
+  }
+  pair.take_all();
+  CHECK(pair.wrong() == 0);
+}
+
+}  // namespace
+}  // namespace leakwatch
