@@ -19,6 +19,11 @@ bool decode_events(std::span<const std::uint64_t> words, std::vector<Event>& eve
       event.size = words[2];
       event.stack = static_cast<std::uint32_t>(words[3]);
     }
+    if (event.kind == shared::EventKind::kAllocate) {
+      const std::uint64_t step = words[3] >> shared::kStepShift;
+      if (!shared::is_interval_step(step)) return false;
+      event.interval_step = static_cast<std::uint8_t>(step);
+    }
     events.push_back(event);
     words = words.subspan(count);
   }

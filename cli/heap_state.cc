@@ -68,8 +68,8 @@ void HeapState::allocate(const Event& event) {
     ++implied_frees_;
     end_life(old);
   }
-  const Block block{event.address, size, site_of(event.stack, size)};
-  const Weight added = weight(size);
+  const Block block{event.address, size, part_of(event.stack, size, event.interval_step)};
+  const Weight added = weight(size, block.site);
   totals_[block.site].alloc_objects += added.objects;
   totals_[block.site].alloc_space += added.bytes;
   if (event.address != 0) begin_life(block);
@@ -106,34 +106,55 @@ void HeapState::take_back(std::size_t ring, std::uint64_t address) {
 }
 
 void HeapState::begin_life(const Block& block) {
-  const Weight added = weight(block.size);
+  const Weight added = weight(block.size, block.site);
   totals_[block.site].inuse_objects += added.objects;
   totals_[block.site].inuse_space += added.bytes;
   blocks_.insert(block);
 }
 
 void HeapState::end_life(const Block& block) {
-  const Weight removed = weight(block.size);
+  const Weight removed = weight(block.size, block.site);
   totals_[block.site].inuse_objects -= removed.objects;
   totals_[block.site].inuse_space -= removed.bytes;
 }
 
-std::uint32_t HeapState::site_of(std::uint32_t stack, std::uint64_t size) {
-  const std::uint64_t key = std::uint64_t{stack} << 32 | class_number(size);
-  const auto [place, is_new] = site_index_.try_emplace(key, static_cast<std::uint32_t>(totals_.size()));
-  if (is_new) {
+// The part of step 0 is there for every site, and first: it stands for the site's place among them.
+std::uint32_t HeapState::part_of(std::uint32_t stack, std::uint64_t size, std::uint8_t step) {
+  const std::uint64_t key = std::uint64_t{stack} << 32 | std::uint64_t{step} << 16 | class_number(size);
+  if (const auto place = part_index_.find(key); place != part_index_.end()) return place->second;
+  if (step == 0) {
+    sites_.push_back(static_cast<std::uint32_t>(stacks_.size()));
     stacks_.push_back(stack);
     classes_.push_back(size_class(size));
-    totals_.emplace_back();
+  } else {
+    sites_.push_back(sites_[part_of(stack, size, 0)]);
   }
-  return place->second;
+  const auto part = static_cast<std::uint32_t>(totals_.size());
+  steps_.push_back(step);
+  totals_.emplace_back();
+  part_index_.emplace(key, part);
+  return part;
 }
 
-HeapState::Weight HeapState::weight(std::uint64_t size) const {
+HeapState::Weight HeapState::weight(std::uint64_t size, std::uint32_t part) const {
   if (sample_interval_ == 1) return {kOne, static_cast<std::int64_t>(size)};
   const double bytes = size == 0 ? 1 : static_cast<double>(size);  // as the sampler counts it
-  const double scale = 1 / -std::expm1(-bytes / static_cast<double>(sample_interval_));
+  const auto interval = static_cast<double>(shared::interval_of_step(steps_[part], sample_interval_));
+  const double scale = 1 / -std::expm1(-bytes / interval);
   return {std::llround(scale * kOne), std::llround(scale * static_cast<double>(size))};
+}
+
+const std::vector<HeapState::Totals>& HeapState::totals_of_sites(std::vector<Totals>& room) const {
+  if (stacks_.size() == totals_.size()) return totals_;
+  room.assign(stacks_.size(), {});
+  for (std::size_t part = 0; part < totals_.size(); ++part) {
+    Totals& sum = room[sites_[part]];
+    sum.alloc_objects += totals_[part].alloc_objects;
+    sum.alloc_space += totals_[part].alloc_space;
+    sum.inuse_objects += totals_[part].inuse_objects;
+    sum.inuse_space += totals_[part].inuse_space;
+  }
+  return room;
 }
 
 HeapCounters HeapState::counters(const Totals& totals) {
@@ -147,16 +168,19 @@ HeapCounters HeapState::counters(const Totals& totals) {
 }
 
 std::vector<HeapState::Site> HeapState::sites() const {
+  std::vector<Totals> room;
+  const std::vector<Totals>& totals = totals_of_sites(room);
   std::vector<Site> result;
-  result.reserve(totals_.size());
-  for (std::size_t i = 0; i < totals_.size(); ++i) result.push_back({stacks_[i], classes_[i], counters(totals_[i])});
+  result.reserve(totals.size());
+  for (std::size_t i = 0; i < totals.size(); ++i) result.push_back({stacks_[i], classes_[i], counters(totals[i])});
   return result;
 }
 
 // The sum of the rounded numbers, so that it is that of the sites.
 HeapCounters HeapState::total() const {
   HeapCounters sum;
-  for (const Totals& totals : totals_) sum += counters(totals);
+  std::vector<Totals> room;
+  for (const Totals& totals : totals_of_sites(room)) sum += counters(totals);
   return sum;
 }
 
