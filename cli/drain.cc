@@ -152,7 +152,7 @@ std::size_t Drain::timed_pass(bool to_the_end) {
   const std::uint64_t before_ns = own_processor_ns();
   const std::size_t events = pass(to_the_end);
   if (events != 0) reading_ns_ += own_processor_ns() - before_ns;
-  steering_->tend(heap_.live_blocks(), reading_ns_);
+  steering_->tend(heap_, reading_ns_);
   return events;
 }
 

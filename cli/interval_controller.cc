@@ -26,8 +26,10 @@ constexpr std::uint64_t kPatienceNs = kSecond;
 constexpr std::uint64_t kPatienceAfterGrowthNs = 3 * kSecond;
 constexpr std::uint64_t kLongestWindowNs = 10 * kSecond;
 
-// A quarter of the elements of the filter (preload/sampled_set.h): then one free in five is looked up for nothing.
-constexpr std::uint64_t kMostLiveSamples = 8192;
+// An eighth of the elements of the filter in front of free (preload/sampled_set.h). A heap that grows keeps samples of
+// smaller intervals, so that it comes to more of them. Not more than Go and others do with their default.
+constexpr std::uint64_t kLiveSamples = 4096;
+constexpr std::uint64_t kHighestFloor = std::uint64_t{512} * 1024;
 
 // Of a factor, in halves of a doubling.
 int steps_of(double factor) {
@@ -39,6 +41,11 @@ int nearest_step(std::uint64_t interval) {
   return static_cast<int>(std::lround(2 * std::log2(static_cast<double>(interval))));
 }
 
+int floor_of(std::uint64_t live_bytes) {
+  const std::uint64_t interval = std::clamp<std::uint64_t>(live_bytes / kLiveSamples, 1, kHighestFloor);
+  return std::max(kFirst, nearest_step(interval));
+}
+
 }  // namespace
 
 IntervalController::IntervalController(double limit, std::uint64_t first_interval)
@@ -46,7 +53,8 @@ IntervalController::IntervalController(double limit, std::uint64_t first_interva
 
 std::uint32_t IntervalController::next_step(const Reading& reading) {
   const bool goes_on = has_window_ && reading.now_ns >= window_.now_ns &&
-                       reading.processor_ns >= window_.processor_ns && reading.cost_ns >= window_.cost_ns;
+                       reading.processor_ns >= window_.processor_ns && reading.cost_ns >= window_.cost_ns &&
+                       reading.lookup_ns >= window_.lookup_ns;
   if (!goes_on) {
     has_window_ = true;
     window_ = reading;
@@ -54,12 +62,15 @@ std::uint32_t IntervalController::next_step(const Reading& reading) {
   }
   const std::uint64_t age_ns = reading.now_ns - window_.now_ns;
   const auto cost_ns = static_cast<double>(reading.cost_ns - window_.cost_ns);
-  const double allowed_ns = limit_ * static_cast<double>(reading.processor_ns - window_.processor_ns);
-  if (const int up = steps_up(cost_ns, allowed_ns); up > 0) {
+  const double limit_ns = limit_ * static_cast<double>(reading.processor_ns - window_.processor_ns);
+  const double allowed_ns =
+      limit_ns - std::min(static_cast<double>(reading.lookup_ns - window_.lookup_ns), limit_ns / 2);
+  const int floor = floor_of(reading.live_bytes);
+  if (const int up = steps_up(cost_ns, allowed_ns, floor); up > 0) {
     move_to(step_ + up, reading);
     patience_ns_ = kPatienceAfterGrowthNs;
   } else if (age_ns >= patience_ns_) {
-    if (const int down = steps_down(cost_ns, allowed_ns, reading.live_samples); down > 0) {
+    if (const int down = steps_down(cost_ns, allowed_ns, floor); down > 0) {
       move_to(step_ - down, reading);
       patience_ns_ = kPatienceNs;
     } else if (age_ns >= kLongestWindowNs) {
@@ -69,18 +80,17 @@ std::uint32_t IntervalController::next_step(const Reading& reading) {
   return published_;
 }
 
-int IntervalController::steps_up(double cost_ns, double allowed_ns) const {
-  if (step_ >= kLast || cost_ns <= allowed_ns + kUpwardDoubtNs) return 0;
+int IntervalController::steps_up(double cost_ns, double allowed_ns, int floor) const {
+  const int to_floor = std::max(floor - step_, 0);
+  if (step_ >= kLast || cost_ns <= allowed_ns + kUpwardDoubtNs) return to_floor;
   constexpr int kMost = 12;  // a factor of 64
-  if (cost_ns >= allowed_ns * kAim * 64) return kMost;
-  return std::clamp(steps_of(cost_ns / (allowed_ns * kAim)), 1, kMost);
+  if (cost_ns >= allowed_ns * kAim * 64) return std::max(kMost, to_floor);
+  return std::max(std::clamp(steps_of(cost_ns / (allowed_ns * kAim)), 1, kMost), to_floor);
 }
 
-int IntervalController::steps_down(double cost_ns, double allowed_ns, std::uint64_t live_samples) const {
+int IntervalController::steps_down(double cost_ns, double allowed_ns, int floor) const {
   for (const int steps : {4, 2, 1}) {
-    const double factor = std::exp2(steps / 2.0);
-    const bool fits_filter = static_cast<double>(live_samples) * factor <= kMostLiveSamples;
-    if (fits_filter && step_ - steps >= kFirst && (cost_ns + kDownwardDoubtNs) * factor <= allowed_ns * kAim)
+    if (step_ - steps >= floor && (cost_ns + kDownwardDoubtNs) * std::exp2(steps / 2.0) <= allowed_ns * kAim)
       return steps;
   }
   return 0;

@@ -9,8 +9,9 @@
 // therefore settles where the cost lies between a half and the whole of the limit, and the interval does not move any
 // more. What says nothing (an idle program, a sum that fell) moves nothing.
 //
-// The interval never gets so small that more blocks live as samples than the program's filter in front of free can tell
-// from the others: that cost would not go away when the interval grew again.
+// Frees that have to be looked up because other blocks are samples are a cost that does not go away when the interval
+// grows: the samples live on. So it takes at most half of what is allowed, and is kept small beforehand: the interval
+// is never smaller than what makes a few thousand samples of the live heap.
 #pragma once
 
 #include <cstdint>
@@ -27,15 +28,16 @@ class IntervalController {
   struct Reading {
     std::uint64_t now_ns = 0;        // of any clock
     std::uint64_t processor_ns = 0;  // that the program has used, recording included
-    std::uint64_t cost_ns = 0;       // that recording has taken
-    std::uint64_t live_samples = 0;
+    std::uint64_t cost_ns = 0;       // that recording has taken, but for
+    std::uint64_t lookup_ns = 0;     // frees that were looked up for nothing
+    std::uint64_t live_bytes = 0;
   };
   // To be called some times a second. The step from now on.
   std::uint32_t next_step(const Reading& reading);
 
  private:
-  int steps_up(double cost_ns, double allowed_ns) const;
-  int steps_down(double cost_ns, double allowed_ns, std::uint64_t live_samples) const;
+  int steps_up(double cost_ns, double allowed_ns, int floor) const;
+  int steps_down(double cost_ns, double allowed_ns, int floor) const;
   void move_to(int step, const Reading& reading);
 
   const double limit_;

@@ -155,9 +155,9 @@ std::uint32_t SharedRegion::rings_used() const {
   return std::min(header_->rings_used.load(std::memory_order_acquire), ring_count_);
 }
 
-std::uint64_t SharedRegion::cost_ticks() const {
+std::uint64_t SharedRegion::sum(std::atomic<std::uint64_t> shared::Ring::*counter) const {
   std::uint64_t sum = 0;
-  for (std::uint32_t i = 0; i < rings_used(); ++i) sum += rings_[i].cost_ticks.load(std::memory_order_relaxed);
+  for (std::uint32_t i = 0; i < rings_used(); ++i) sum += (rings_[i].*counter).load(std::memory_order_relaxed);
   return sum;
 }
 

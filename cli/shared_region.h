@@ -55,8 +55,8 @@ class SharedRegion {
   std::uint32_t ring_count() const { return ring_count_; }
   std::uint32_t rings_used() const;  // at most ring_count
 
-  // What recording has cost in the target, in ticks of the clock: a sum of what its threads say, which may wrap.
-  std::uint64_t cost_ticks() const;
+  // The sum of a counter over all rings. It may wrap, or fall: it is what the target's threads say.
+  std::uint64_t sum(std::atomic<std::uint64_t> shared::Ring::*counter) const;
 
   // Copies what the ring holds from its read position on, and gives the room back. False when the positions make no
   // sense: then nothing is copied and the ring is empty from now on.

@@ -14,6 +14,7 @@ namespace leakwatch {
 namespace {
 
 constexpr std::uint64_t kEveryNs = 100'000'000;
+constexpr std::uint64_t kLookAtHeapEveryNs = 1'000'000'000;   // it has to be summed up
 constexpr std::uint64_t kMostTicks = std::uint64_t{1} << 50;  // of all threads in that time: days
 
 }  // namespace
@@ -31,26 +32,38 @@ Steering::Steering(SharedRegion& region, pid_t pid)
   cost_.smallest_interval = cost_.largest_interval = interval_;
 }
 
-void Steering::tend(std::uint64_t live_samples, std::uint64_t reader_ns) {
+void Steering::tend(const HeapState& heap, std::uint64_t reader_ns) {
   const std::uint64_t now_ns = monotonic_ns();
   if (now_ns < next_ns_) return;
   next_ns_ = now_ns + kEveryNs;
   measure(reader_ns);
   if (!controller_) return;
-  const std::uint32_t step =
-      controller_->next_step({now_ns, cost_.processor_ns, cost_.target_ns + cost_.reader_ns, live_samples});
+  if (now_ns - looked_at_ >= kLookAtHeapEveryNs) {
+    looked_at_ = now_ns;
+    live_bytes_ = static_cast<std::uint64_t>(std::max<std::int64_t>(heap.total().inuse_space, 0));
+  }
+  const std::uint32_t step = controller_->next_step({.now_ns = now_ns,
+                                                     .processor_ns = cost_.processor_ns,
+                                                     .cost_ns = cost_.target_ns - lookup_ns_ + cost_.reader_ns,
+                                                     .lookup_ns = lookup_ns_,
+                                                     .live_bytes = live_bytes_});
   if (step != step_) take_up(step);
+}
+
+std::uint64_t Steering::more_ns(Counter& counter) const {
+  const std::uint64_t ticks = region_.sum(counter.field);
+  const auto more = static_cast<double>(std::min(ticks - counter.ticks, kMostTicks));
+  counter.ticks = ticks;
+  return static_cast<std::uint64_t>(more * ns_per_tick(began_, tick_moment(region_.settings().clock)));
 }
 
 // All or nothing: the figures are of one moment, also when the target has gone.
 void Steering::measure(std::uint64_t reader_ns) {
   const std::uint64_t processor = processor_ns(pid_);
   if (processor < processor_ns_at_start_) return;
-  const std::uint64_t ticks = region_.cost_ticks();
-  const std::uint64_t more = std::min(ticks - ticks_, kMostTicks);
-  ticks_ = ticks;
-  cost_.target_ns += static_cast<std::uint64_t>(static_cast<double>(more) *
-                                                ns_per_tick(began_, tick_moment(region_.settings().clock)));
+  const std::uint64_t lookups_ns = more_ns(lookups_);
+  lookup_ns_ += lookups_ns;
+  cost_.target_ns += more_ns(calls_) + lookups_ns;
   cost_.reader_ns = reader_ns;
   cost_.processor_ns = processor - processor_ns_at_start_;
 }

@@ -35,9 +35,10 @@ void lose_free(Session& session) {
   lose(session, session.header->lost_frees);
 }
 
-// `step` is that of the interval that made it a sample.
-void write_allocation(Session& session, ThreadState& thread, void* block, std::size_t size, std::uint64_t step,
-                      const void* hook_frame) {
+// `step` is that of the interval that made it a sample. Here and below: exact mode goes through in a straight line, as
+// it comes through for every call.
+[[gnu::always_inline]] inline void write_allocation(Session& session, ThreadState& thread, void* block,
+                                                    std::size_t size, std::uint64_t step, const void* hook_frame) {
   if (thread.ring == nullptr) return lose_allocation(session);  // no ring, so no room to take the stack in either
   // Before the walk: a time stamp waits for what came before it, and the walk can go on beside what comes after.
   const std::uint64_t time = time_stamp(session.clock);
@@ -52,7 +53,8 @@ void write_allocation(Session& session, ThreadState& thread, void* block, std::s
 }
 
 // A thread that has just joined has not counted this block yet.
-void sample_allocation(const WatchedCall& call, void* block, std::size_t size, const void* hook_frame) {
+[[gnu::noinline]] void sample_allocation(const WatchedCall& call, void* block, std::size_t size,
+                                         const void* hook_frame) {
   Session& session = call.session();
   ThreadState& thread = call.thread();
   const CostScope cost(session, thread);
@@ -63,7 +65,8 @@ void sample_allocation(const WatchedCall& call, void* block, std::size_t size, c
 
 // A free that is given up would become a leak that is not there: rather end the session. A nested one (a signal handler
 // that interrupted a hook of this thread) has nothing better than a try.
-void write_free(Session& session, ThreadState& thread, bool nested, void* block, shared::EventKind kind) {
+[[gnu::always_inline]] inline void write_free(Session& session, ThreadState& thread, bool nested, void* block,
+                                              shared::EventKind kind) {
   const std::uint64_t words[shared::kFreeWords] = {shared::event_word(kind, reinterpret_cast<std::uintptr_t>(block)),
                                                    time_stamp(session.clock)};
   if (nested ? write_nested_event(session, words, shared::kFreeWords)
@@ -90,11 +93,13 @@ bool is_sampled(Session& session, const ThreadState& thread, const void* block) 
     return session.sampled.contains(block);
   const std::uint64_t began = cost_ticks(session.clock);
   const bool found = session.sampled.contains(block);
-  if (!found) add_cost(session, thread, (cost_ticks(session.clock) - began) * kLookupsPerMeasure);
+  const std::uint64_t ticks = (cost_ticks(session.clock) - began) * kLookupsPerMeasure;
+  if (!found) add_cost(session, thread, &shared::Ring::lookup_ticks, ticks);
   return found;
 }
 
-bool note_sampled_free(Session& session, ThreadState& thread, bool nested, void* block, shared::EventKind kind) {
+[[gnu::noinline]] bool note_sampled_free(Session& session, ThreadState& thread, bool nested, void* block,
+                                         shared::EventKind kind) {
   // Inside of a call whose time is taken already.
   if (nested) return forget_and_write(session, thread, nested, block, kind);
   if (!is_sampled(session, thread, block)) return false;
@@ -103,7 +108,8 @@ bool note_sampled_free(Session& session, ThreadState& thread, bool nested, void*
   return forget_and_write(session, thread, nested, block, kind);
 }
 
-bool note_exact_free(Session& session, ThreadState& thread, bool nested, void* block, shared::EventKind kind) {
+[[gnu::always_inline]] inline bool note_exact_free(Session& session, ThreadState& thread, bool nested, void* block,
+                                                   shared::EventKind kind) {
   if (!nested && thread.session != session.id) join_session(session, thread);
   write_free(session, thread, nested, block, kind);
   return true;

@@ -22,15 +22,16 @@ inline std::uint64_t cost_ticks(shared::Clock clock) {
   return monotonic_ns();
 }
 
-// The thread has joined the session. Cut at kMostCostTicks: also what is huge since the counters of two processors
-// differ and it ran backwards.
-inline void add_cost(Session& session, const ThreadState& thread, std::uint64_t ticks) {
+// To a counter of the thread's ring, or of the shared one. The thread has joined the session. Cut at kMostCostTicks:
+// also what is huge since the counters of two processors differ and it ran backwards.
+inline void add_cost(Session& session, const ThreadState& thread, std::atomic<std::uint64_t> shared::Ring::*counter,
+                     std::uint64_t ticks) {
   if (ticks > shared::kMostCostTicks) ticks = shared::kMostCostTicks;
   if (thread.ring == nullptr) [[unlikely]] {
-    session.rings[0].cost_ticks.fetch_add(ticks, std::memory_order_relaxed);
+    (session.rings[0].*counter).fetch_add(ticks, std::memory_order_relaxed);
     return;
   }
-  std::atomic<std::uint64_t>& sum = thread.ring->cost_ticks;  // nobody else writes to it
+  std::atomic<std::uint64_t>& sum = thread.ring->*counter;  // nobody else writes to it
   sum.store(sum.load(std::memory_order_relaxed) + ticks, std::memory_order_relaxed);
 }
 
@@ -40,7 +41,9 @@ class CostScope {
   CostScope(Session& session, const ThreadState& thread)
       : session_(session), thread_(thread), began_(session.exact ? 0 : cost_ticks(session.clock)) {}
   ~CostScope() {
-    if (!session_.exact) add_cost(session_, thread_, cost_ticks(session_.clock) - began_);
+    if (!session_.exact) {
+      add_cost(session_, thread_, &shared::Ring::cost_ticks, cost_ticks(session_.clock) - began_);
+    }
   }
   CostScope(const CostScope&) = delete;
   CostScope& operator=(const CostScope&) = delete;

@@ -129,19 +129,21 @@ enum class Clock : std::uint32_t {
 // One cache line for what the writer writes, one for what the reader writes.
 struct Ring {
   alignas(64) std::atomic<std::uint64_t> write_position;
-  std::atomic<std::uint32_t> owner;       // 0: free; otherwise the thread id; kSharedRing for ring 0
-  std::uint32_t lookups;                  // the writer's note: frees that were looked up and were no samples
-  std::atomic<std::uint64_t> cost_ticks;  // time that recording took in the program, when it is sampled: see below
+  std::atomic<std::uint32_t> owner;         // 0: free; otherwise the thread id; kSharedRing for ring 0
+  std::uint32_t lookups;                    // the writer's note: frees that had to be looked up
+  std::atomic<std::uint64_t> cost_ticks;    // time that recording took in the program, when it is sampled: see below
+  std::atomic<std::uint64_t> lookup_ticks;  // the same of frees that were looked up for nothing
   alignas(64) std::atomic<std::uint64_t> read_position;
   std::uint64_t reserved_1;
 };
 static_assert(sizeof(Ring) == 128);
 static_assert(offsetof(Ring, write_position) == 0 && offsetof(Ring, owner) == 8 && offsetof(Ring, read_position) == 64);
-static_assert(offsetof(Ring, cost_ticks) == 16);
+static_assert(offsetof(Ring, cost_ticks) == 16 && offsetof(Ring, lookup_ticks) == 24);
 
-// What recording costs is counted in ticks of Header::clock, by each ring's owner. One call counts at most this much (a
-// tenth of a millisecond or a quarter): in a longer one the thread was most likely not running. Never in exact mode.
-inline constexpr std::uint64_t kMostCostTicks = std::uint64_t{1} << 18;
+// What recording costs is counted in ticks of Header::clock, by each ring's owner. One call counts at most this much
+// (some ten microseconds, where most take one or less): in a longer one the thread was most likely not running, as when
+// it woke the reader and had to make way for it. Never in exact mode.
+inline constexpr std::uint64_t kMostCostTicks = std::uint64_t{1} << 15;
 
 inline constexpr std::uint32_t kSharedRing = 0xffffffff;
 

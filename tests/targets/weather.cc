@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// weather CALM END: two threads allocate and free as fast as they can until the file CALM exists, and keep a block now
-// and then. Then it tells the truth about what was kept, and computes, with hardly an allocation, until the file END
-// exists. Frees all at last.
+// weather KEEP CALM END: two threads allocate and free as fast as they can until the file CALM exists, and keep a block
+// now and then once the file KEEP exists. Then it tells the truth about what was kept, and computes, with hardly an
+// allocation, until the file END exists. Frees all at last.
 
 #include <atomic>
 #include <chrono>
@@ -48,14 +48,14 @@ struct Kept {
   std::vector<void*> small, large;
 };
 
-SITE void storm(const char* calm, Kept& kept) {
+SITE void storm(const char* keep, const char* calm, Kept& kept) {
   void* held[64] = {};
   while (!exists(calm)) {
     for (std::size_t i = 0; i < 4000; ++i) {
       free(held[i % 64]);
       held[i % 64] = blown_away(32 + i % 500);
     }
-    if (kept.large.size() == kept.large.capacity()) continue;
+    if (kept.large.size() == kept.large.capacity() || !exists(keep)) continue;
     kept.large.push_back(kept_large());
     for (int i = 0; i < 20; ++i) kept.small.push_back(kept_small());
   }
@@ -70,13 +70,13 @@ int main(int, char** argv) {
     each.small.reserve(30000);
     each.large.reserve(1500);
   }
-  std::thread other(storm, argv[1], std::ref(kept[1]));
-  storm(argv[1], kept[0]);
+  std::thread other(storm, argv[1], argv[2], std::ref(kept[1]));
+  storm(argv[1], argv[2], kept[0]);
   other.join();
   say("kept_small 300 %zu", kept[0].small.size() + kept[1].small.size());
   say("kept_large 40000 %zu", kept[0].large.size() + kept[1].large.size());
   say("calm");
-  while (!exists(argv[2])) {
+  while (!exists(argv[3])) {
     compute(std::chrono::milliseconds(20));
     free(blown_away(100));
   }

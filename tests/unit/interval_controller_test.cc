@@ -26,8 +26,8 @@ class Simulation {
 
   // The program of the next while: processors that it keeps busy, megabytes that it allocates in each second of their
   // time, and what a sample of it costs.
-  double processors = 1, megabytes = 1000, sample_ns = 2000, fixed_ns = 0;
-  std::uint64_t live_samples = 0;
+  double processors = 1, megabytes = 1000, sample_ns = 2000, fixed_ns = 0, lookup_ns = 0;
+  std::uint64_t live_bytes = 0;
 
   // The share that recording took of the processor time, over these seconds.
   double run(double seconds) {
@@ -48,10 +48,11 @@ class Simulation {
     std::poisson_distribution<std::int64_t> happened(std::max(samples, 1e-9));
     processor_ns_ += used_ns;
     cost_ns_ += static_cast<double>(happened(random_)) * sample_ns + fixed_ns;
+    lookup_ns_ += lookup_ns;
     now_ns_ += kTickNs;
-    const std::uint32_t step =
-        controller_.next_step({static_cast<std::uint64_t>(now_ns_), static_cast<std::uint64_t>(processor_ns_),
-                               static_cast<std::uint64_t>(cost_ns_), live_samples});
+    const std::uint32_t step = controller_.next_step(
+        {static_cast<std::uint64_t>(now_ns_), static_cast<std::uint64_t>(processor_ns_),
+         static_cast<std::uint64_t>(cost_ns_), static_cast<std::uint64_t>(lookup_ns_), live_bytes});
     REQUIRE(shared::is_interval_step(step));
     if (step != step_) changes_.push_back(step);
     step_ = step;
@@ -60,7 +61,7 @@ class Simulation {
   IntervalController controller_;
   const std::uint64_t first_interval_;
   std::mt19937_64 random_{17};
-  double now_ns_ = 1e9, processor_ns_ = 0, cost_ns_ = 0;
+  double now_ns_ = 1e9, processor_ns_ = 0, cost_ns_ = 0, lookup_ns_ = 0;
   std::uint32_t step_ = 0;
   std::vector<std::uint32_t> changes_;
 };
@@ -146,19 +147,36 @@ TEST_CASE("a program that does little is given its share as well") {
   CHECK(simulation.step() == shared::kFirstStep);
 }
 
-TEST_CASE("the interval does not shrink where more samples would live than the program can tell apart") {
+TEST_CASE("of a large heap there is no need for more than some thousand samples") {
   Simulation simulation(0.01, kFirstInterval);
   simulation.megabytes = 1;
-  simulation.live_samples = 6000;
+  simulation.live_bytes = 256 << 20;
   simulation.run(60);
-  CHECK(simulation.step() == 0);
-  simulation.live_samples = 5000;
-  simulation.run(0.5);
-  CHECK(simulation.step() == kStepOfFirst - 1);
+  CHECK(simulation.interval() == 64 << 10);
+  simulation.live_bytes = 1 << 30;
+  simulation.run(0.2);
+  CHECK(simulation.interval() == 256 << 10);
+  simulation.live_bytes = std::uint64_t{1} << 40;
+  simulation.run(60);
+  CHECK(simulation.interval() == 512 << 10);
+  simulation.live_bytes = 0;
+  simulation.run(60);
+  CHECK(simulation.step() == shared::kFirstStep);
+}
+
+TEST_CASE("frees that are looked up for nothing take at most half of what is allowed") {
+  Simulation simulation(0.01, kFirstInterval);
+  simulation.megabytes = 2000;
+  simulation.lookup_ns = 0.3 * kTickNs;
+  simulation.run(40);
+  const double share = simulation.run(20);
+  CAPTURE(share, simulation.interval());
+  CHECK(share < 0.01 / 2);
+  CHECK(share > 0.01 / 6);
 }
 
 TEST_CASE("sums and clocks that fall begin a new window and move nothing") {
-  const IntervalController::Reading base{10'000'000'000, 10'000'000'000, 10'000'000, 0};
+  const IntervalController::Reading base{10'000'000'000, 10'000'000'000, 10'000'000, 10'000'000, 0};
   const auto moved = [&](std::uint64_t IntervalController::Reading::*field) {
     IntervalController controller(0.01, kFirstInterval);
     controller.next_step(base);
@@ -171,7 +189,8 @@ TEST_CASE("sums and clocks that fall begin a new window and move nothing") {
   CHECK(moved(&IntervalController::Reading::now_ns) == 0);
   CHECK(moved(&IntervalController::Reading::processor_ns) == 0);
   CHECK(moved(&IntervalController::Reading::cost_ns) == 0);
-  CHECK(moved(&IntervalController::Reading::live_samples) != 0);  // the same cost without a fall does
+  CHECK(moved(&IntervalController::Reading::lookup_ns) == 0);
+  CHECK(moved(&IntervalController::Reading::live_bytes) != 0);  // the same cost without a fall does
 }
 
 TEST_CASE("steps are whole numbers of bytes that grow by the square root of two") {
