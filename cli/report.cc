@@ -88,7 +88,7 @@ std::string percentage(std::uint64_t ns, const RecordingCost& cost) {
 std::string steered(const HeapSnapshot& snapshot) {
   const RecordingCost& cost = snapshot.cost;
   if (cost.limit <= 0) return {};
-  const std::string interval = fmt::format("; a sample every {}", three_digits(snapshot.sample_interval));
+  std::string interval = fmt::format("; a sample every {}", three_digits(snapshot.sample_interval));
   if (cost.processor_ns == 0) return interval;
   return fmt::format("{} at a cost of {}", interval, percentage(cost.target_ns + cost.reader_ns, cost));
 }

@@ -14,8 +14,7 @@
 namespace leakwatch {
 namespace {
 
-constexpr std::uint64_t kFirstInterval = 512 * 1024;
-constexpr std::uint32_t kStepOfFirst = 38;
+constexpr std::uint64_t kFirstInterval = std::uint64_t{512} * 1024;
 constexpr double kTickNs = 1e8;
 
 // Runs a controller and a program side by side, ten readings a second.
@@ -102,7 +101,7 @@ TEST_CASE("a storm is answered within half a second, and its end step by step") 
   simulation.run(0.5);
   CHECK(simulation.run(5) < 0.01);
   const std::uint64_t in_storm = simulation.interval();
-  CHECK(in_storm > 512 * 1024);
+  CHECK(in_storm > kFirstInterval);
   simulation.megabytes = 1;
   simulation.forget_changes();
   simulation.run(60);

@@ -15,7 +15,9 @@
 namespace leakwatch {
 namespace {
 
-RegionSettings settings(double limit, std::uint64_t interval = 512 * 1024) {
+constexpr std::uint64_t kInterval = std::uint64_t{512} * 1024;
+
+RegionSettings settings(double limit, std::uint64_t interval = kInterval) {
   return {.sample_interval = interval,
           .max_depth = 8,
           .seed = 1,
@@ -35,7 +37,7 @@ TEST_CASE("a cost over the limit brings a larger interval") {
   SharedRegion region(settings(0.01));
   Steering steering(region, getpid());
   CHECK(region.header().steered == 1);
-  CHECK(steering.interval() == 512 * 1024);
+  CHECK(steering.interval() == kInterval);
   tend_until(steering, [&] {
     region.ring(0).cost_ticks = processor_ns(getpid());
     return region.header().interval_step != 0;
@@ -43,7 +45,7 @@ TEST_CASE("a cost over the limit brings a larger interval") {
   const std::uint32_t step = region.header().interval_step;
   CHECK(step > 38);
   CHECK(steering.interval() == shared::interval_of_step(step, 0));
-  CHECK(steering.cost().smallest_interval == 512 * 1024);
+  CHECK(steering.cost().smallest_interval == kInterval);
   CHECK(steering.cost().largest_interval == steering.interval());
   CHECK(steering.cost().limit == 0.01);
 }
@@ -57,7 +59,7 @@ TEST_CASE("without a limit the cost is measured, and the interval stays") {
   region.ring(2).lookup_ticks = 1'000'000'000;
   tend_until(steering, [&] { return steering.cost().processor_ns != 0; });
   CHECK(region.header().interval_step == 0);
-  CHECK(steering.interval() == 512 * 1024);
+  CHECK(steering.interval() == kInterval);
   // Ticks are nanoseconds here, but for what rounding a measured rate does.
   CHECK(steering.cost().target_ns > 4'999'000'000);
   CHECK(steering.cost().target_ns < 5'001'000'000);
