@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The live blocks of a session: address -> (size, site), 16 bytes a place. See segmented_table.h. A size has 40 bits
-// there; the few blocks that are larger have theirs beside it.
+// The live blocks of a session: address -> (size, part of a site), 16 bytes a place. See segmented_table.h. A size has
+// 40 bits there; the few blocks that are larger have theirs beside it.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ namespace leakwatch {
 struct Block {
   std::uint64_t address = 0;  // at most 56 bits; 0: none, as no allocator hands out address 0
   std::uint64_t size = 0;
-  std::uint32_t site = 0;
+  std::uint32_t part = 0;  // see heap_state.h
 };
 
 class BlockTable {
@@ -34,7 +34,7 @@ class BlockTable {
   Block put(const Block& block) { return put(block, hash_of(block.address)); }
   Block put(const Block& block, std::uint64_t hash) {
     const std::uint64_t size = block.size < kHuge ? block.size : kHuge;
-    const SegmentedTable::Place place{block.address << 8 | size >> 32, size << 32 | block.site};
+    const SegmentedTable::Place place{block.address << 8 | size >> 32, size << 32 | block.part};
     const SegmentedTable::Place before = table_.put(place, hash);
     Block old{};
     if (before.head != 0) [[unlikely]]

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstddef>
+#include <ctime>
 
 namespace leakwatch {
 
@@ -28,13 +29,22 @@ void futex_wait(const void* word, std::uint32_t expected, std::uint64_t nanoseco
   syscall(SYS_futex, word, FUTEX_WAIT, expected, &timeout, nullptr, 0);
 }
 
+std::uint64_t own_processor_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec);
+}
+
 void futex_wake(const void* word) {
   syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
 }  // namespace
 
-Drain::Drain(SharedRegion& region) : region_(region), reader_(region), thread_([this] { run(); }) {}
+Drain::Drain(SharedRegion& region, pid_t target) : region_(region), reader_(region) {
+  if (target != 0 && region.settings().sample_interval != 1) steering_.emplace(region, target);
+  thread_ = std::thread([this] { run(); });
+}
 
 Drain::~Drain() {
   finish();
@@ -44,7 +54,13 @@ Drain::State Drain::state() {
   State state;
   after_a_pass([&] {
     const HeapState& heap = reader_.heap();
-    state = {heap.sites(), heap.unknown_frees(), heap.implied_frees(), reader_.bad_records(), reader_.events()};
+    state = {heap.sites(),
+             heap.unknown_frees(),
+             heap.implied_frees(),
+             reader_.bad_records(),
+             reader_.events(),
+             sample_interval(),
+             cost()};
   });
   return state;
 }
@@ -63,8 +79,18 @@ Drain::Summary Drain::summary(std::size_t first_new_site) {
     summary.implied_frees = heap.implied_frees();
     summary.bad_records = reader_.bad_records();
     summary.events = reader_.events();
+    summary.sample_interval = sample_interval();
+    summary.cost = cost();
   });
   return summary;
+}
+
+std::uint64_t Drain::sample_interval() const {
+  return steering_ ? steering_->interval() : region_.settings().sample_interval;
+}
+
+RecordingCost Drain::cost() const {
+  return steering_ ? steering_->cost() : RecordingCost{};
 }
 
 Drain::Threads Drain::threads(const std::vector<std::uint64_t>& ended_untold) {
@@ -111,7 +137,7 @@ void Drain::run() {
     const std::function<void()>* look = wished ? look_ : nullptr;
     const bool last = wished && leaving_;
     if (wished) lock.unlock();
-    const std::size_t events = reader_.pass(last);
+    const std::size_t events = timed_pass(last);
     publish_progress(events);
     if (!wished) {
       rest(events);
@@ -124,6 +150,17 @@ void Drain::run() {
     answered_.notify_all();
     if (last) return;
   }
+}
+
+// What events cost us is part of what recording costs; passes that find none, and all else, would come whatever is
+// sampled.
+std::size_t Drain::timed_pass(bool to_the_end) {
+  if (!steering_) return reader_.pass(to_the_end);
+  const std::uint64_t before_ns = own_processor_ns();
+  const std::size_t events = reader_.pass(to_the_end);
+  if (events != 0) reading_ns_ += own_processor_ns() - before_ns;
+  steering_->tend(reader_.heap(), reading_ns_);
+  return events;
 }
 
 void Drain::publish_progress(std::size_t events) {

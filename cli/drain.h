@@ -4,6 +4,8 @@
 // is a copy of the counters that it makes between two passes.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -12,20 +14,23 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "cli/heap_state.h"
 #include "cli/ring_reader.h"
 #include "cli/shared_region.h"
+#include "cli/steering.h"
 #include "cli/thread_ledger.h"
 
 namespace leakwatch {
 
 class Drain {
  public:
-  // `region` must outlive the drain.
-  explicit Drain(SharedRegion& region);
+  // `region` must outlive the drain. `target`: the process that writes to it, whose sampling interval is steered if the
+  // settings say so; 0: that is not measured.
+  explicit Drain(SharedRegion& region, pid_t target = 0);
   ~Drain();
   Drain(const Drain&) = delete;
   Drain& operator=(const Drain&) = delete;
@@ -36,6 +41,8 @@ class Drain {
     std::uint64_t implied_frees = 0;
     std::uint64_t bad_records = 0;
     std::uint64_t events = 0;
+    std::uint64_t sample_interval = 1;  // at this moment
+    RecordingCost cost;
   };
   // All that had happened in the target when this was called. One caller at a time.
   State state();
@@ -50,6 +57,8 @@ class Drain {
     std::uint64_t implied_frees = 0;
     std::uint64_t bad_records = 0;
     std::uint64_t events = 0;
+    std::uint64_t sample_interval = 1;  // at this moment
+    RecordingCost cost;
   };
   Summary summary(std::size_t first_new_site);
 
@@ -65,14 +74,19 @@ class Drain {
   void finish();
 
  private:
+  std::uint64_t sample_interval() const;
+  RecordingCost cost() const;
   void after_a_pass(const std::function<void()>& look);
   void run();
+  std::size_t timed_pass(bool to_the_end);
   void publish_progress(std::size_t events);
   void rest(std::size_t events);
   void wake();
 
   SharedRegion& region_;
   RingReader reader_;
+  std::optional<Steering> steering_;  // not of an exact session
+  std::uint64_t reading_ns_ = 0;      // processor time of passes that found something
   std::uint32_t idle_passes_ = 0;
 
   std::mutex mutex_;

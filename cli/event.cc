@@ -9,11 +9,17 @@ namespace leakwatch {
 
 namespace {
 
-// Of the first word's kind; where it has no third and fourth word, what is there belongs to others.
-Event event_of(const std::uint64_t* words, shared::EventKind kind, std::size_t count) {
-  const std::uint64_t belongs = count == 4 ? ~std::uint64_t{0} : 0;  // no branch: which kind is next is hard to guess
-  return {words[0] & shared::kAddressMask, words[1], words[2] & belongs, static_cast<std::uint32_t>(words[3] & belongs),
-          kind};
+// Of the first word's kind; where it has no third and fourth word, what is there belongs to others. False when it has
+// an interval that there is none.
+bool add_event(const std::uint64_t* words, shared::EventKind kind, std::size_t count, std::vector<Event>& events) {
+  // No branches: which kind is next is hard to guess.
+  const std::uint64_t belongs = count == 4 ? ~std::uint64_t{0} : 0;
+  const std::uint64_t step = kind == shared::EventKind::kAllocate ? words[3] >> shared::kStepShift : 0;
+  if (!shared::is_interval_step(step)) [[unlikely]]
+    return false;
+  events.push_back({words[0] & shared::kAddressMask, words[1], words[2] & belongs,
+                    static_cast<std::uint32_t>(words[3] & belongs), kind, static_cast<std::uint8_t>(step)});
+  return true;
 }
 
 }  // namespace
@@ -25,10 +31,10 @@ bool decode_events(std::span<const std::uint64_t> words, std::vector<Event>& eve
     const std::size_t count = shared::words_of(kind);
     if (count == 0 || count > words.size()) return false;
     if (words.size() >= 4) [[likely]] {
-      events.push_back(event_of(words.data(), kind, count));
+      if (!add_event(words.data(), kind, count, events)) return false;
     } else {
       const std::uint64_t last[4] = {words[0], words[1]};
-      events.push_back(event_of(last, kind, count));
+      add_event(last, kind, count, events);
     }
     words = words.subspan(count);
   }

@@ -18,6 +18,7 @@ struct Event {
   std::uint64_t size = 0;     // word 2: of kAllocate the bytes that the program asked for
   std::uint32_t stack = 0;    // word 3: of kAllocate the offset into the stack area in words
   shared::EventKind kind = shared::EventKind::kFree;
+  std::uint8_t interval_step = 0;  // of kAllocate: see is_interval_step()
   friend bool operator==(const Event&, const Event&) = default;
 };
 
@@ -30,8 +31,9 @@ struct RingEvent {
 // is there still.
 inline constexpr std::size_t kMostEventsInBatch = 128;
 
-// Appends the events in `words` to `events`. Returns false when it met a word that begins no event, or a last event
-// that is cut off: both are impossible unless the target's memory was overwritten; what came before is kept.
+// Appends the events in `words` to `events`. Returns false when it met a word that begins no event, an interval that
+// there is none, or a last event that is cut off: all are impossible unless the target's memory was overwritten; what
+// came before is kept.
 bool decode_events(std::span<const std::uint64_t> words, std::vector<Event>& events);
 
 }  // namespace leakwatch

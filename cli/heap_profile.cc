@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "cli/report.h"
 
@@ -31,8 +32,10 @@ std::string residency(const HeapSnapshot& snapshot) {
 }
 
 std::vector<std::string> comments(const HeapSnapshot& snapshot) {
-  std::vector<std::string> sentences = {fmt::format("command: {}", snapshot.command),
-                                        sampling_sentence(snapshot.sample_interval), residency(snapshot)};
+  std::vector<std::string> sentences = {fmt::format("command: {}", snapshot.command)};
+  for (std::string& sentence : sampling_sentences(snapshot.sample_interval, snapshot.cost))
+    sentences.push_back(std::move(sentence));
+  sentences.push_back(residency(snapshot));
   for (std::string& sentence : blindness_sentences(snapshot.blindness)) sentences.push_back(std::move(sentence));
   return sentences;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // See the header. The hot part of the reader: per event one probe of the block table, and per allocation one of the
-// site index.
+// index of sites.
 
 #include "cli/heap_state.h"
 
@@ -38,8 +38,8 @@ std::uint8_t class_number(std::uint64_t size) {
 }
 
 // The bit is for keys not to be 0.
-std::uint64_t site_key(std::uint32_t stack, std::uint64_t size) {
-  return std::uint64_t{1} << 55 | std::uint64_t{stack} << 8 | class_number(size);
+std::uint64_t part_key(std::uint32_t stack, std::uint64_t size, std::uint8_t step) {
+  return std::uint64_t{1} << 55 | std::uint64_t{step} << 40 | std::uint64_t{stack} << 8 | class_number(size);
 }
 
 constexpr std::size_t kSharedRing = 0;
@@ -57,7 +57,7 @@ std::uint64_t size_class(std::uint64_t size) {
   return (size + step - 1) & ~(step - 1);
 }
 
-HeapState::HeapState(std::uint64_t sample_interval) : sample_interval_(sample_interval), known_sites_(kKnownSites) {}
+HeapState::HeapState(std::uint64_t sample_interval) : sample_interval_(sample_interval), known_parts_(kKnownParts) {}
 
 void HeapState::apply(std::span<const RingEvent> events) {
   prepare(events);
@@ -74,8 +74,8 @@ void HeapState::prepare(std::span<const RingEvent> events) {
     SegmentedTable::prefetch_next(prepared_[i].bucket);
     const Event& event = *events[i].event;
     if (event.kind != shared::EventKind::kAllocate) continue;
-    prepared_[i].site = site_of(event.stack, std::min(event.size, kLargestSize));
-    __builtin_prefetch(&totals_[prepared_[i].site], 1);
+    prepared_[i].part = part_of(event.stack, std::min(event.size, kLargestSize), event.interval_step);
+    __builtin_prefetch(&totals_[prepared_[i].part], 1);
   }
 }
 
@@ -101,9 +101,9 @@ void HeapState::apply(const RingEvent& one, const Prepared& prepared) {
 
 void HeapState::allocate(const Event& event, const Prepared& prepared) {
   const std::uint64_t size = std::min(event.size, kLargestSize);
-  const Block block{event.address, size, prepared.site};
-  const Weight added = weight(size);
-  Totals& totals = totals_[block.site];
+  const Block block{event.address, size, prepared.part};
+  const Weight added = weight(size, block.part);
+  Totals& totals = totals_[block.part];
   totals.alloc_objects += added.objects;
   totals.alloc_space += added.bytes;
   if (block.address == 0) [[unlikely]]
@@ -140,44 +140,68 @@ void HeapState::take_back(std::size_t ring, std::uint64_t address) {
   if (ring >= reallocated_.size()) reallocated_.resize(ring + 1);
   Block& block = ring == kSharedRing ? reallocated_on_shared_ring_[address] : reallocated_[ring];
   if (address != 0 && block.address == address) {
-    const Weight freed = weight(block.size);
-    totals_[block.site].freed_objects -= freed.objects;
-    totals_[block.site].freed_space -= freed.bytes;
+    const Weight freed = weight(block.size, block.part);
+    totals_[block.part].freed_objects -= freed.objects;
+    totals_[block.part].freed_space -= freed.bytes;
     if (const Block other = blocks_.put(block); other.address != 0) end_life(other);
   }
   block = {};
 }
 
 void HeapState::end_life(const Block& block) {
-  const Weight freed = weight(block.size);
-  totals_[block.site].freed_objects += freed.objects;
-  totals_[block.site].freed_space += freed.bytes;
+  const Weight freed = weight(block.size, block.part);
+  totals_[block.part].freed_objects += freed.objects;
+  totals_[block.part].freed_space += freed.bytes;
 }
 
-std::uint32_t HeapState::site_of(std::uint32_t stack, std::uint64_t size) {
-  const std::uint64_t key = site_key(stack, size), hash = SegmentedTable::hash_of(key);
-  KnownSite& known = known_sites_[hash >> 32 & (kKnownSites - 1)];
+std::uint32_t HeapState::part_of(std::uint32_t stack, std::uint64_t size, std::uint8_t step) {
+  const std::uint64_t key = part_key(stack, size, step), hash = SegmentedTable::hash_of(key);
+  KnownPart& known = known_parts_[hash >> 32 & (kKnownParts - 1)];
   if (known.key == key) [[likely]]
-    return known.site;
-  const SegmentedTable::Place* place = site_index_.find(key, hash);
-  known = {key, place != nullptr ? static_cast<std::uint32_t>(place->tail) : new_site(stack, size, key)};
-  return known.site;
+    return known.part;
+  const SegmentedTable::Place* place = part_index_.find(key, hash);
+  const std::uint32_t part = place != nullptr ? static_cast<std::uint32_t>(place->tail) : new_part(stack, size, step);
+  known = {key, part};
+  return part;
 }
 
-std::uint32_t HeapState::new_site(std::uint32_t stack, std::uint64_t size, std::uint64_t key) {
-  const auto site = static_cast<std::uint32_t>(totals_.size());
-  site_index_.put({key << 8, site}, SegmentedTable::hash_of(key));
-  stacks_.push_back(stack);
-  classes_.push_back(size_class(size));
+// The part of step 0 is there for every site, and first: it stands for the site's place among them.
+std::uint32_t HeapState::new_part(std::uint32_t stack, std::uint64_t size, std::uint8_t step) {
+  if (step == 0) {
+    sites_.push_back(static_cast<std::uint32_t>(stacks_.size()));
+    stacks_.push_back(stack);
+    classes_.push_back(size_class(size));
+  } else {
+    const std::uint32_t first = part_of(stack, size, 0);
+    sites_.push_back(sites_[first]);
+  }
+  const std::uint64_t key = part_key(stack, size, step);
+  const auto part = static_cast<std::uint32_t>(totals_.size());
+  part_index_.put({key << 8, part}, SegmentedTable::hash_of(key));
+  steps_.push_back(step);
   totals_.emplace_back();
-  return site;
+  return part;
 }
 
-HeapState::Weight HeapState::weight(std::uint64_t size) const {
+HeapState::Weight HeapState::weight(std::uint64_t size, std::uint32_t part) const {
   if (sample_interval_ == 1) return {kOne, static_cast<std::int64_t>(size)};
   const double bytes = size == 0 ? 1 : static_cast<double>(size);  // as the sampler counts it
-  const double scale = 1 / -std::expm1(-bytes / static_cast<double>(sample_interval_));
+  const auto interval = static_cast<double>(shared::interval_of_step(steps_[part], sample_interval_));
+  const double scale = 1 / -std::expm1(-bytes / interval);
   return {std::llround(scale * kOne), std::llround(scale * static_cast<double>(size))};
+}
+
+const std::vector<HeapState::Totals>& HeapState::totals_of_sites(std::vector<Totals>& room) const {
+  if (stacks_.size() == totals_.size()) return totals_;
+  room.assign(stacks_.size(), {});
+  for (std::size_t part = 0; part < totals_.size(); ++part) {
+    Totals& sum = room[sites_[part]];
+    sum.alloc_objects += totals_[part].alloc_objects;
+    sum.alloc_space += totals_[part].alloc_space;
+    sum.freed_objects += totals_[part].freed_objects;
+    sum.freed_space += totals_[part].freed_space;
+  }
+  return room;
 }
 
 HeapCounters HeapState::counters(const Totals& totals) {
@@ -191,16 +215,19 @@ HeapCounters HeapState::counters(const Totals& totals) {
 }
 
 std::vector<HeapState::Site> HeapState::sites() const {
+  std::vector<Totals> room;
+  const std::vector<Totals>& totals = totals_of_sites(room);
   std::vector<Site> result;
-  result.reserve(totals_.size());
-  for (std::size_t i = 0; i < totals_.size(); ++i) result.push_back({stacks_[i], classes_[i], counters(totals_[i])});
+  result.reserve(totals.size());
+  for (std::size_t i = 0; i < totals.size(); ++i) result.push_back({stacks_[i], classes_[i], counters(totals[i])});
   return result;
 }
 
 // The sum of the rounded numbers, so that it is that of the sites.
 HeapCounters HeapState::total() const {
   HeapCounters sum;
-  for (const Totals& totals : totals_) sum += counters(totals);
+  std::vector<Totals> room;
+  for (const Totals& totals : totals_of_sites(room)) sum += counters(totals);
   return sum;
 }
 

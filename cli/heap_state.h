@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the heap of a target looks like, event by event. A site is a stack and a size class; each has cumulative and
-// live counters. Pure: events in, counters out; the caller brings them in order (event_merger.h).
+// live counters. When the sampling interval changes, a site has a part for each interval, so that a block's part tells
+// its weight; they are put together when somebody asks. Pure: events in, counters out; the caller brings them in order
+// (event_merger.h).
 //
-// Sampled events are scaled when they come in, by 1 / (1 - e^(-size/R)), R the mean sampling interval (the inverse of
-// the probability that the block was sampled), and summed in fixed point, so that a free takes away exactly what its
-// allocation had added and alloc_* never falls. In exact mode (R = 1) the scale is 1.
+// Sampled events are scaled when they come in, by 1 / (1 - e^(-size/R)), R the mean sampling interval that the event
+// was sampled with (the inverse of the probability that the block was sampled), and summed in fixed point, so that a
+// free takes away exactly what its allocation had added and alloc_* never falls. In exact mode (R = 1) the scale is 1.
 #pragma once
 
 #include <array>
@@ -27,6 +29,7 @@ std::uint64_t size_class(std::uint64_t size);
 
 class HeapState {
  public:
+  // `sample_interval`: the one that the session begins with, step 0.
   explicit HeapState(std::uint64_t sample_interval);
 
   // In the order in which they happened; at most kMostEventsInBatch.
@@ -72,7 +75,7 @@ class HeapState {
   struct Prepared {
     std::uint64_t hash = 0;  // of its address
     const SegmentedTable::Bucket* bucket = nullptr;
-    std::uint32_t site = 0;  // of an allocation
+    std::uint32_t part = 0;  // of an allocation
   };
   void prepare(std::span<const RingEvent> events);
   void apply(const RingEvent& one, const Prepared& prepared);
@@ -82,23 +85,27 @@ class HeapState {
   void free_for_realloc(std::size_t ring, std::uint64_t address, std::uint64_t hash);
   void take_back(std::size_t ring, std::uint64_t address);
   void end_life(const Block& block);
-  std::uint32_t site_of(std::uint32_t stack, std::uint64_t size);
-  std::uint32_t new_site(std::uint32_t stack, std::uint64_t size, std::uint64_t key);
-  Weight weight(std::uint64_t size) const;
+  std::uint32_t part_of(std::uint32_t stack, std::uint64_t size, std::uint8_t step);
+  std::uint32_t new_part(std::uint32_t stack, std::uint64_t size, std::uint8_t step);
+  Weight weight(std::uint64_t size, std::uint32_t part) const;
+  // Their parts together: in `room`, unless every site has but one.
+  const std::vector<Totals>& totals_of_sites(std::vector<Totals>& room) const;
 
   const std::uint64_t sample_interval_;
   BlockTable blocks_;
   std::array<Prepared, kMostEventsInBatch> prepared_;
-  struct KnownSite {
+  struct KnownPart {
     std::uint64_t key = 0;
-    std::uint32_t site = 0;
+    std::uint32_t part = 0;
   };
-  static constexpr std::size_t kKnownSites = 16384;
-  std::vector<KnownSite> known_sites_;  // some of the index, where the first look goes
-  SegmentedTable site_index_;           // site_key() -> site
+  static constexpr std::size_t kKnownParts = 16384;
+  std::vector<KnownPart> known_parts_;  // some of the index, where the first look goes
+  SegmentedTable part_index_;           // part_key() -> part
   std::vector<std::uint32_t> stacks_;   // of each site
   std::vector<std::uint64_t> classes_;  // of each site
-  std::vector<Totals> totals_;          // of each site
+  std::vector<Totals> totals_;          // of each part
+  std::vector<std::uint32_t> sites_;    // of each part
+  std::vector<std::uint8_t> steps_;     // of each part
   std::vector<Block> reallocated_;      // of each ring: the block that its last event freed for a realloc
   // The same for the shared ring, where the reallocs of several threads are in flight at once.
   std::unordered_map<std::uint64_t, Block> reallocated_on_shared_ring_;

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "cli/report.h"
 #include "cli/version.h"
@@ -78,8 +79,8 @@ json now(const LiveTotals& totals) {
 }
 
 json not_seen(const LiveTotals& totals) {
-  std::vector<std::string> sentences = blindness_sentences(totals.blindness);
-  sentences.insert(sentences.begin(), sampling_sentence(totals.sample_interval));
+  std::vector<std::string> sentences = sampling_sentences(totals.sample_interval, totals.cost);
+  for (std::string& sentence : blindness_sentences(totals.blindness)) sentences.push_back(std::move(sentence));
   return clipped(sentences, sentences.size());
 }
 

@@ -134,6 +134,19 @@ void add_recording(Families& families, const LiveTotals& totals) {
             blindness.ended.empty() ? 0 : 1));
 }
 
+// Not of an exact session, in which it is not measured.
+void add_cost(Families& families, const RecordingCost& cost) {
+  if (cost.processor_ns == 0) return;
+  const auto seconds = [](std::uint64_t ns) { return static_cast<double>(ns) / 1e9; };
+  families.push_back(labeled(MetricType::Counter, "leakwatch_recording_seconds_total",
+                             "What recording has cost: time inside of the watched program (target), and CPU time of "
+                             "leakwatch's to read it (reader).",
+                             "place", {{"target", seconds(cost.target_ns)}, {"reader", seconds(cost.reader_ns)}}));
+  families.push_back(counter("leakwatch_target_cpu_seconds_total",
+                             "User and system CPU time that the watched program has spent meanwhile, in seconds.",
+                             seconds(cost.processor_ns)));
+}
+
 // The process_ names are those of every program with Prometheus metrics, and of the process that is scraped: ours.
 void add_ourselves(Families& families, const OwnUsage& usage) {
   families.push_back(labeled(MetricType::Gauge, "leakwatch_build_info", "Always 1; the label is leakwatch's version.",
@@ -173,6 +186,7 @@ std::string Metrics::text(const LiveTotals& totals, const OwnUsage& usage) {
     add_heap(families, totals);
     add_threads(families, totals);
     add_recording(families, totals);
+    add_cost(families, totals.cost);
     const std::lock_guard lock(mutex_);
     if (std::exchange(program_, totals.program) != totals.program) reached_.clear();
     keep_from_falling(families, reached_);

@@ -50,6 +50,7 @@ class RunFormatter : public CLI::Formatter {
 struct WatchTexts {
   std::string interval = "30s";
   std::string sample_interval = "512KiB";
+  std::optional<std::string> overhead;
   bool exact = false;
   std::optional<std::string> http;
 };
@@ -61,7 +62,12 @@ void add_watch_options(CLI::App& run, WatchOptions& options, WatchTexts& texts) 
   run.add_option("-o,--output", options.output, "Folder for the profiles [leakwatch-NAME-PID]")->type_name("DIR");
   run.add_option("--sample-interval", texts.sample_interval, "Mean bytes allocated between two samples [512KiB]")
       ->type_name("SIZE");
-  run.add_flag("--exact", texts.exact, "Record every allocation and free: exact counts, at a higher cost");
+  CLI::Option* overhead =
+      run.add_option("--overhead", texts.overhead,
+                     "Sample as much as costs at most this share of the program's processor time, such as 1%")
+          ->type_name("PERCENT");
+  run.add_flag("--exact", texts.exact, "Record every allocation and free: exact counts, at a higher cost")
+      ->excludes(overhead);
   run.add_option("--max-depth", options.max_depth, "Frames kept of a stack, from the allocation outwards")
       ->type_name("N")
       ->check(CLI::Range(1u, shared::kMaxDepth))
@@ -104,8 +110,8 @@ void add_attach_options(CLI::App& attach, AttachOptions& options, WatchTexts& te
 
 // The command begins at the first word that is no option of ours, or after "--".
 std::size_t command_position(int argc, const char* const* argv) {
-  constexpr std::string_view kWithValue[] = {"-i",          "--interval", "-o",     "--output",   "--sample-interval",
-                                             "--max-depth", "--seed",     "--http", "--http-host"};
+  constexpr std::string_view kWithValue[] = {"-i",         "--interval",  "-o",     "--output", "--sample-interval",
+                                             "--overhead", "--max-depth", "--seed", "--http",   "--http-host"};
   for (int i = 2; i < argc; ++i) {
     const std::string_view word = argv[i];
     if (word == "--") return static_cast<std::size_t>(i) + 1;
@@ -125,6 +131,10 @@ void finish_watch_options(WatchOptions& options, const WatchTexts& texts) {
   options.sample_interval = texts.exact ? 1 : parse_size(texts.sample_interval);
   if (options.sample_interval == 0)
     throw Error("--sample-interval must be at least 1 byte; 1, or --exact, records every event.");
+  if (!texts.overhead) return;
+  options.overhead = parse_percentage(*texts.overhead);
+  if (options.sample_interval == 1)
+    throw Error("--overhead moves the sampling interval, and --sample-interval 1 leaves none: give one of them alone.");
 }
 
 }  // namespace
@@ -152,6 +162,13 @@ std::chrono::milliseconds parse_duration(std::string_view text) {
   const double milliseconds = parse_quantity(text, units, "a time such as 30s, 5m or 500ms");
   if (milliseconds > 366 * 86400e3) throw Error(fmt::format("'{}' is more than a year", text));
   return std::chrono::milliseconds(std::llround(milliseconds));
+}
+
+double parse_percentage(std::string_view text) {
+  static const std::vector<Unit> units = {{"", 0.01}, {"%", 0.01}};
+  const double share = parse_quantity(text, units, "a percentage such as 1% or 0.5%");
+  if (share <= 0 || share > 1) throw Error(fmt::format("'{}' is not above 0% and at most 100%", text));
+  return share;
 }
 
 namespace {

@@ -19,6 +19,7 @@ struct WatchOptions {
   std::chrono::milliseconds interval{30'000};
   std::string output;                                         // empty: leakwatch-NAME-PID
   std::uint64_t sample_interval = std::uint64_t{512} * 1024;  // bytes; 1 with --exact
+  double overhead = 0;  // what recording may cost, as a share of the program's processor time; 0: the interval stays
   std::uint32_t max_depth = 128;
   std::uint64_t seed = 0;  // 0: a different one every time
   bool quiet = false;
@@ -44,6 +45,9 @@ std::uint64_t parse_size(std::string_view text);
 
 // "30s", "500ms", "2m", "1h", "1.5s"; a bare number is seconds. Throws Error.
 std::chrono::milliseconds parse_duration(std::string_view text);
+
+// "1%", "0.5%"; a bare number is per cent too. The share, above 0 and up to 1. Throws Error.
+double parse_percentage(std::string_view text);
 
 struct CommandLine {
   enum class Action { kPrintAndLeave, kRun, kAttach, kDetach } action = Action::kPrintAndLeave;

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -66,6 +67,14 @@ std::uint64_t thread_count(pid_t pid) {
     if (line.starts_with("Threads:")) count = std::strtoull(line.c_str() + std::strlen("Threads:"), nullptr, 10);
   }
   return count;
+}
+
+// Of a clock of the kernel's, as stat has hundredths of a second only.
+std::uint64_t processor_ns(pid_t pid) {
+  clockid_t clock = 0;
+  timespec time{};
+  if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &time) != 0) return 0;
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec);
 }
 
 std::string working_folder(pid_t pid) {

@@ -33,7 +33,8 @@ struct LiveTotals {
   ThreadCounters threads;            // as the ledger has them: those whose creation was seen
   std::uint64_t kernel_threads = 0;  // as the kernel counts them, 0 when the process is gone
   std::uint64_t resident_bytes = 0;  // RSS, 0 when the process is gone
-  std::uint64_t sample_interval = 1;
+  std::uint64_t sample_interval = 1;  // at this moment
+  RecordingCost cost;
   std::uint64_t events = 0;  // taken from the rings
   std::size_t sites = 0;
   Blindness blindness;

@@ -73,6 +73,26 @@ std::string resident(const HeapSnapshot& snapshot) {
   return fmt::format("; RSS {}", three_digits(snapshot.resident_bytes));
 }
 
+// At least two digits that say something: "0.73%", "0.012%", "12%".
+std::string percentage(double share) {
+  const double percent = share * 100;
+  const int decimals = percent >= 10 ? 0 : percent >= 0.1 ? 2 : 3;
+  return fmt::format("{:.{}f}%", percent, decimals);
+}
+
+std::string percentage(std::uint64_t ns, const RecordingCost& cost) {
+  return percentage(static_cast<double>(ns) / static_cast<double>(cost.processor_ns));
+}
+
+// What the sampling interval is steered to; nothing where it is not.
+std::string steered(const HeapSnapshot& snapshot) {
+  const RecordingCost& cost = snapshot.cost;
+  if (cost.limit <= 0) return {};
+  std::string interval = fmt::format("; a sample every {}", three_digits(snapshot.sample_interval));
+  if (cost.processor_ns == 0) return interval;
+  return fmt::format("{} at a cost of {}", interval, percentage(cost.target_ns + cost.reader_ns, cost));
+}
+
 std::string shell_quoted(const std::string& word) {
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=@%+,-";
   if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
@@ -128,7 +148,8 @@ std::string growth(const HeapSnapshot& first, const HeapSnapshot& last, const Sy
 }
 
 std::string not_seen(const HeapSnapshot& last) {
-  std::string text = sampling_sentence(last.sample_interval) + "\n";
+  std::string text;
+  for (const std::string& sentence : sampling_sentences(last.sample_interval, last.cost)) text += sentence + "\n";
   for (const std::string& sentence : blindness_sentences(last.blindness)) text += printable(sentence) + "\n";
   return text;
 }
@@ -162,10 +183,10 @@ std::string format_change(std::int64_t bytes) {
 std::string snapshot_line(const HeapSnapshot& first, const HeapSnapshot& now, std::size_t threads,
                           double seconds_since_start, const std::string& profile_or_error) {
   const HeapCounters live = total(now);
-  return fmt::format("[{:6.1f} s] live {} in {}, {} since the first{}; {} thread{}; {}", seconds_since_start,
+  return fmt::format("[{:6.1f} s] live {} in {}, {} since the first{}; {} thread{}{}; {}", seconds_since_start,
                      format_bytes(live.inuse_space), blocks(live.inuse_objects),
                      format_change(live.inuse_space - total(first).inuse_space), resident(now), threads,
-                     threads == 1 ? "" : "s", profile_or_error);
+                     threads == 1 ? "" : "s", steered(now), profile_or_error);
 }
 
 std::vector<GrownSite> grown_sites(const HeapSnapshot& first, const HeapSnapshot& last, const SymbolLookup& symbols,
@@ -190,10 +211,21 @@ std::string final_report(const HeapSnapshot& first, const HeapSnapshot& last, co
   return growth(first, last, symbols, alone) + "\n" + not_seen(last) + "\n" + next_command(first_profile, last_profile);
 }
 
-std::string sampling_sentence(std::uint64_t sample_interval) {
-  if (sample_interval <= 1) return "Exact: every allocation was counted.";
-  return fmt::format("Sampled: the figures are estimates from one sample every {} on average.",
-                     three_digits(sample_interval));
+std::vector<std::string> sampling_sentences(std::uint64_t sample_interval, const RecordingCost& cost) {
+  if (sample_interval <= 1) return {"Exact: every allocation was counted."};
+  const std::string estimates = fmt::format("Sampled: the figures are estimates from one sample every {} on average",
+                                            three_digits(sample_interval));
+  if (cost.limit <= 0) return {estimates + "."};
+  std::vector<std::string> sentences = {
+      fmt::format("{} at the moment, and from {} to {} since the start; each sample is weighted by its own interval.",
+                  estimates, three_digits(cost.smallest_interval), three_digits(cost.largest_interval))};
+  if (cost.processor_ns != 0)
+    sentences.push_back(
+        fmt::format("Recording took {} of the program's processor time, {} in the program and {} to read it; the limit "
+                    "is {}.",
+                    percentage(cost.target_ns + cost.reader_ns, cost), percentage(cost.target_ns, cost),
+                    percentage(cost.reader_ns, cost), percentage(cost.limit)));
+  return sentences;
 }
 
 std::vector<std::string> blindness_sentences(const Blindness& blindness) {

@@ -52,7 +52,7 @@ Session::Session(std::unique_ptr<SharedRegion> region, ProcessFacts facts, std::
       memory_layout_(memory_layout(facts_.pid)),
       inspector_(facts_.pid, facts_.root),
       modules_(facts_.executable, facts_.folder),
-      drain_(*region_) {}
+      drain_(*region_, facts_.pid) {}
 
 void Session::finish() {
   has_finished_ = true;
@@ -67,7 +67,8 @@ HeapSnapshot Session::snapshot() {
   const Drain::State state = drain_.state();
   snapshot.time_ns = real_time_ns();
   learn_modules();
-  snapshot.sample_interval = region_->settings().sample_interval;
+  snapshot.sample_interval = state.sample_interval;
+  snapshot.cost = state.cost;
   snapshot.resident_bytes = resident_bytes(facts_.pid);
   snapshot.command = facts_.command;
   snapshot.blindness = blindness(state);
@@ -90,7 +91,8 @@ LiveTotals Session::totals() {
           .threads = summary.threads,
           .kernel_threads = thread_count(facts_.pid),
           .resident_bytes = resident_bytes(facts_.pid),
-          .sample_interval = region_->settings().sample_interval,
+          .sample_interval = summary.sample_interval,
+          .cost = summary.cost,
           .events = summary.events,
           .sites = summary.sites,
           .blindness = blindness(summary)};

@@ -47,7 +47,6 @@ class Session {
   void tend(SymbolService& symbols);
 
   pid_t pid() const { return facts_.pid; }
-  std::uint64_t sample_interval() const { return region_->settings().sample_interval; }
 
  private:
   void learn_modules();

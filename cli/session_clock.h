@@ -27,12 +27,17 @@ inline TickMoment tick_moment(shared::Clock clock) {
   return {now(clock), monotonic_ns()};
 }
 
+// 0 when `later` is not after `first`.
+inline double ns_per_tick(TickMoment first, TickMoment later) {
+  if (later.ticks <= first.ticks || later.ns <= first.ns) return 0;
+  return static_cast<double>(later.ns - first.ns) / static_cast<double>(later.ticks - first.ticks);
+}
+
 // Nanoseconds from `ticks` to `later`; 0 when that is not before it, or `later` not after `first`.
 inline std::int64_t ns_until(std::uint64_t ticks, TickMoment first, TickMoment later) {
-  if (ticks >= later.ticks || later.ticks <= first.ticks || later.ns <= first.ns) return 0;
+  if (ticks >= later.ticks) return 0;
   constexpr double kMostNs = 9e18;  // a stamp out of overwritten memory can claim any age
-  const double ns_per_tick = static_cast<double>(later.ns - first.ns) / static_cast<double>(later.ticks - first.ticks);
-  const double ns = static_cast<double>(later.ticks - ticks) * ns_per_tick;
+  const double ns = static_cast<double>(later.ticks - ticks) * ns_per_tick(first, later);
   return static_cast<std::int64_t>(ns < kMostNs ? ns : kMostNs);
 }
 

@@ -135,6 +135,7 @@ SharedRegion::SharedRegion(const RegionSettings& settings) : settings_(settings)
   header_->stacks_words = stacks_words_;
   header_->modules_offset = modules_offset_;
   header_->modules_bytes = modules_bytes_;
+  header_->steered = settings.overhead_limit > 0 ? 1 : 0;
   header_->stacks_used = 1;  // offset 0 means "no stack"
   header_->rings_used = 1;
   header_->heartbeat_ns = monotonic_ns();
@@ -152,6 +153,12 @@ void SharedRegion::close_descriptor() {
 
 std::uint32_t SharedRegion::rings_used() const {
   return std::min(header_->rings_used.load(std::memory_order_acquire), ring_count_);
+}
+
+std::uint64_t SharedRegion::sum(std::atomic<std::uint64_t> shared::Ring::*counter) const {
+  std::uint64_t sum = 0;
+  for (std::uint32_t i = 0; i < rings_used(); ++i) sum += (rings_[i].*counter).load(std::memory_order_relaxed);
+  return sum;
 }
 
 bool SharedRegion::take_words(std::uint32_t index, std::vector<std::uint64_t>& words) {

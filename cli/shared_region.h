@@ -19,6 +19,8 @@ struct RegionSettings {
   std::uint32_t max_depth = 128;
   std::uint64_t seed = 0;  // 0: chosen by the target
   shared::Clock clock = shared::Clock::kMonotonic;
+  // What recording may cost, as a share of the processor time that the target uses. 0: the interval stays.
+  double overhead_limit = 0;
 };
 
 // The clock that events are stamped with on this machine: the TSC where the processor and the kernel vouch for it.
@@ -52,6 +54,9 @@ class SharedRegion {
   shared::Ring& ring(std::uint32_t index) { return rings_[index]; }
   std::uint32_t ring_count() const { return ring_count_; }
   std::uint32_t rings_used() const;  // at most ring_count
+
+  // The sum of a counter over all rings. It may wrap, or fall: it is what the target's threads say.
+  std::uint64_t sum(std::atomic<std::uint64_t> shared::Ring::*counter) const;
 
   // Copies what the ring holds from its read position on, and gives the room back. False when the positions make no
   // sense: then nothing is copied and the ring is empty from now on.

@@ -62,14 +62,25 @@ struct Blindness {
   std::vector<std::string> notes;  // from before the start: allocators linked in, and the like
 };
 
+// What it took to see all this. Of a sampled session; all zero when it was exact, or is too young to know.
+struct RecordingCost {
+  std::uint64_t target_ns = 0;     // inside of the target, but for what its calls do that are no samples
+  std::uint64_t reader_ns = 0;     // processor time of leakwatch's that reading it took
+  std::uint64_t processor_ns = 0;  // that the target used meanwhile
+  // How the sampling interval was steered to keep the former two under a share of the latter.
+  double limit = 0;  // that share; 0: the interval stays
+  std::uint64_t smallest_interval = 0, largest_interval = 0;
+};
+
 struct HeapSnapshot {
   std::int64_t time_ns = 0;           // CLOCK_REALTIME
-  std::uint64_t sample_interval = 1;  // mean bytes between samples, 1 when exact
+  std::uint64_t sample_interval = 1;  // mean bytes between samples, at this moment; 1 when exact
   std::uint64_t resident_bytes = 0;   // the target's RSS, 0 when it is gone
   std::vector<Module> modules;        // [0] is the main executable
   StackList stacks;
   std::vector<HeapSample> samples;
   Blindness blindness;
+  RecordingCost cost;
   std::string command;  // the program's command line, for people
 };
 

@@ -55,10 +55,11 @@ std::string Watcher::folder_path() const {
 void Watcher::announce() const {
   for (const std::string& warning : process_.warnings) say("warning: " + warning);
   if (options_.quiet) return;
-  const std::string how =
+  std::string how =
       options_.sample_interval == 1
           ? "every allocation"
           : fmt::format("one sample per {}", format_bytes(static_cast<std::int64_t>(options_.sample_interval)));
+  if (options_.overhead > 0) how += fmt::format(" at first, then at a cost of up to {:.2g} %", options_.overhead * 100);
   say(fmt::format("watching {} (pid {}), {}; profiles every {} in {}", process_.command[0], process_.pid, how,
                   format_interval(), writer_.folder()));
   if (http_) say("serving " + http_->url());
@@ -91,7 +92,8 @@ void Watcher::wait_for_something(const WatchRules& rules) {
 
 // The process calls: at its start, or again after it has executed another program in its place.
 void Watcher::welcome(const WatchRules& rules) {
-  const RegionSettings settings{options_.sample_interval, options_.max_depth, options_.seed, best_clock()};
+  const RegionSettings settings{options_.sample_interval, options_.max_depth, options_.seed, best_clock(),
+                                options_.overhead};
   auto guest = rendezvous_.accept(process_.pid, settings);
   if (!guest) return;
   if (!guest->error.empty()) return say("warning: the program runs unwatched: " + guest->error);

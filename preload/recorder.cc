@@ -6,8 +6,9 @@
 #include "preload/recorder.h"
 
 #include "preload/clock.h"
+#include "preload/countdown.h"
+#include "preload/recording_cost.h"
 #include "preload/ring_writer.h"
-#include "preload/sampler.h"
 #include "preload/session_start.h"
 #include "preload/unwind.h"
 #include "preload/wake_page.h"
@@ -23,19 +24,6 @@ std::uint64_t unwatched_distance() {
   return wake_page.is_open() ? WakePage::kBytesBetweenLooks : ThreadState::kNever;
 }
 
-// Whether this allocation is a sample; sets the distance to the next one. A thread that has just joined has not counted
-// this block yet.
-bool take_sample(const WatchedCall& call, std::size_t size) {
-  ThreadState& thread = call.thread();
-  if (call.session().exact) {
-    thread.bytes_until_sample = 0;
-    return true;
-  }
-  if (call.has_just_joined() && count_down(size)) return false;
-  thread.bytes_until_sample = static_cast<std::uint64_t>(draw_distance(thread.random, call.session().sample_interval));
-  return true;
-}
-
 // What comes after a session's end is not part of it, and not lost to it.
 void lose(const Session& session, std::atomic<std::uint64_t>& count) {
   if (session.header->ended.load(std::memory_order_relaxed) == 0) count.fetch_add(1, std::memory_order_relaxed);
@@ -47,17 +35,32 @@ void lose_free(Session& session) {
   lose(session, session.header->lost_frees);
 }
 
-void write_allocation(Session& session, ThreadState& thread, void* block, std::size_t size, const void* hook_frame) {
+// `step` is that of the interval that made it a sample. Here and below: exact mode goes through in a straight line, as
+// it comes through for every call.
+[[gnu::always_inline]] inline void write_allocation(Session& session, ThreadState& thread, void* block,
+                                                    std::size_t size, std::uint64_t step, const void* hook_frame) {
   if (thread.ring == nullptr) return lose_allocation(session);  // no ring, so no room to take the stack in either
   // Before the walk: a time stamp waits for what came before it, and the walk can go on beside what comes after.
   const std::uint64_t time = time_stamp(session.clock);
   const std::uint64_t stack = take_stack(session, thread, hook_frame);
   if (!session.exact && !session.sampled.insert(block, false)) return lose_allocation(session);
   const std::uint64_t words[shared::kAllocateWords] = {
-      shared::event_word(shared::EventKind::kAllocate, reinterpret_cast<std::uintptr_t>(block)), time, size, stack};
+      shared::event_word(shared::EventKind::kAllocate, reinterpret_cast<std::uintptr_t>(block)), time, size,
+      stack | step << shared::kStepShift};
   if (write_event(session, thread, words, shared::kAllocationWaitNs)) return;
   lose_allocation(session);
   if (!session.exact) session.sampled.remove(block, false);
+}
+
+// A thread that has just joined has not counted this block yet.
+[[gnu::noinline]] void sample_allocation(const WatchedCall& call, void* block, std::size_t size,
+                                         const void* hook_frame) {
+  Session& session = call.session();
+  ThreadState& thread = call.thread();
+  const CostScope cost(session, thread);
+  if (call.has_just_joined() && count_down(size)) return;
+  const Decision decision = end_countdown(session, thread, sampled_bytes(size));
+  if (decision.is_sample) write_allocation(session, thread, block, size, decision.step, hook_frame);
 }
 
 // A free that is given up would become a leak that is not there: rather end the session. A nested one (a signal handler
@@ -74,11 +77,42 @@ void write_allocation(Session& session, ThreadState& thread, void* block, std::s
 }
 
 // False when the block is not one of the sampled.
-bool forget_sampled(Session& session, void* block, bool nested) {
-  if (session.exact) return true;
+bool forget_and_write(Session& session, ThreadState& thread, bool nested, void* block, shared::EventKind kind) {
   const SampledSet::Removal removal = session.sampled.remove(block, nested);
   if (removal == SampledSet::Removal::kBusy) lose_free(session);
-  return removal == SampledSet::Removal::kRemoved;
+  if (removal != SampledSet::Removal::kRemoved) return false;
+  write_free(session, thread, nested, block, kind);
+  return true;
+}
+
+// Frees that the filter lets through for nothing are cheap, and can be frequent: the time of each kLookupsPerMeasure
+// stands for all of them.
+bool is_sampled(Session& session, const ThreadState& thread, const void* block) {
+  constexpr std::uint32_t kLookupsPerMeasure = 64;
+  if (thread.session != session.id || thread.ring == nullptr || ++thread.ring->lookups % kLookupsPerMeasure != 0)
+    return session.sampled.contains(block);
+  const std::uint64_t began = cost_ticks(session.clock);
+  const bool found = session.sampled.contains(block);
+  const std::uint64_t ticks = (cost_ticks(session.clock) - began) * kLookupsPerMeasure;
+  if (!found) add_cost(session, thread, &shared::Ring::lookup_ticks, ticks);
+  return found;
+}
+
+[[gnu::noinline]] bool note_sampled_free(Session& session, ThreadState& thread, bool nested, void* block,
+                                         shared::EventKind kind) {
+  // Inside of a call whose time is taken already.
+  if (nested) return forget_and_write(session, thread, nested, block, kind);
+  if (!is_sampled(session, thread, block)) return false;
+  if (thread.session != session.id) join_session(session, thread);
+  const CostScope cost(session, thread);
+  return forget_and_write(session, thread, nested, block, kind);
+}
+
+[[gnu::always_inline]] inline bool note_exact_free(Session& session, ThreadState& thread, bool nested, void* block,
+                                                   shared::EventKind kind) {
+  if (!nested && thread.session != session.id) join_session(session, thread);
+  write_free(session, thread, nested, block, kind);
+  return true;
 }
 
 // Most allocators look at what they keep in front of a block, or write to its beginning. The loads begin here, and go
@@ -96,11 +130,8 @@ inline void prefetch_for_allocator(const void* block) {
   if (thread.own_call != ThreadState::OwnCall::kNone) return false;
   const bool nested = thread.busy;
   thread.busy = true;
-  const bool recorded = forget_sampled(*session, block, nested);
-  if (recorded) {
-    if (!nested && thread.session != session->id) join_session(*session, thread);
-    write_free(*session, thread, nested, block, kind);
-  }
+  const bool recorded = session->exact ? note_exact_free(*session, thread, nested, block, kind)
+                                       : note_sampled_free(*session, thread, nested, block, kind);
   thread.busy = nested;
   return recorded;
 }
@@ -126,7 +157,9 @@ void record_allocation(void* block, std::size_t size, const void* hook_frame) {
     call.thread().bytes_until_sample = unwatched_distance();
     return;
   }
-  if (take_sample(call, size)) write_allocation(call.session(), call.thread(), block, size, hook_frame);
+  if (!call.session().exact) return sample_allocation(call, block, size, hook_frame);
+  call.thread().bytes_until_sample = 0;
+  write_allocation(call.session(), call.thread(), block, size, 0, hook_frame);
 }
 
 void record_free(void* block) {

@@ -35,6 +35,7 @@ struct Session {
   SessionPage* page;
   shared::Clock clock;
   bool exact;
+  bool steered;  // the sampling interval may change
   std::uint32_t max_depth;
   std::uint32_t ring_count;
   std::uint64_t ring_words;

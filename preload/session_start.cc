@@ -82,6 +82,7 @@ void copy_settings(Session& session, shared::Header* header) {
   char* base = reinterpret_cast<char*>(header);
   session.clock = static_cast<shared::Clock>(header->clock);
   session.exact = header->sample_interval == 1;
+  session.steered = header->steered != 0;
   session.max_depth = header->max_depth;
   session.ring_count = header->ring_count;
   session.ring_words = header->ring_words;

@@ -8,6 +8,7 @@
 
 #include "preload/clock.h"
 #include "preload/next.h"
+#include "preload/recording_cost.h"
 #include "preload/ring_writer.h"
 #include "preload/session.h"
 #include "preload/thread_state.h"
@@ -64,6 +65,7 @@ ThreadStart* prepare_thread(const pthread_attr_t* attributes, void* routine, voi
   wake_page.look(from);
   const WatchedCall call(from);
   if (!call.is_watched()) return nullptr;
+  const CostScope cost(call.session(), call.thread());
   auto* start = static_cast<ThreadStart*>(next.malloc(sizeof(ThreadStart)));
   if (start == nullptr) return nullptr;
   *start = {routine, argument, next_token.fetch_add(1, std::memory_order_relaxed)};
@@ -87,6 +89,7 @@ ThreadRoutine begin_thread(ThreadStart* start) {
   next.free(start);
   const WatchedCall call(0);
   if (call.is_watched()) {
+    const CostScope cost(call.session(), call.thread());
     call.thread().token = mine.token;
     write_long(call.session(), call.thread(), EventKind::kThreadStart, mine.token, pthread_self(),
                current_thread_id(call.session()));
@@ -102,6 +105,7 @@ std::uint64_t time_before_release() {
 void record_release(pthread_t thread, std::uint64_t began, shared::ThreadRelease how) {
   const WatchedCall call(0);
   if (!call.is_watched() || began == 0) return;
+  const CostScope cost(call.session(), call.thread());
   write_long(call.session(), call.thread(), EventKind::kThreadRelease, thread, began, static_cast<std::uint64_t>(how));
 }
 

@@ -32,6 +32,7 @@ struct ThreadState {
   bool busy;                  // inside a hook: a nested call (a signal handler, dlsym) is passed through
   OwnCall own_call;
   std::uint8_t foreign_stacks;  // how often a stack pointer was not on the thread's own stack: mapped_stack.h
+  std::uint8_t drawn_with;      // the interval of bytes_until_sample: countdown.h
 };
 static_assert(sizeof(ThreadState) <= 64);
 

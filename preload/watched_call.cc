@@ -4,9 +4,10 @@
 
 #include "preload/watched_call.h"
 
+#include "preload/countdown.h"
 #include "preload/hook_gate.h"
+#include "preload/recording_cost.h"
 #include "preload/ring_writer.h"
-#include "preload/sampler.h"
 #include "preload/session_start.h"
 #include "preload/thread_end.h"
 #include "preload/unwind.h"
@@ -35,9 +36,10 @@ bool WatchedCall::settle(Session* session, ThreadState& thread, std::uint32_t ga
 
 void join_session(Session& session, ThreadState& thread) {
   const ErrnoScope errno_scope;
+  thread.ring = nullptr;  // of an earlier session, before the time of this one is counted
+  const CostScope cost(session, thread);
   thread.session = session.id;
   thread.token = 0;  // of an earlier session
-  thread.ring = nullptr;
   thread.mapped_from = ThreadState::kNothingMapped;
   thread.foreign_stacks = 0;
   if (current_thread_id(session) == session.process_id)
@@ -47,8 +49,8 @@ void join_session(Session& session, ThreadState& thread) {
   // A number of its own for each join: short threads that follow each other on one ring must not draw the same numbers.
   thread.random = session.seed + session.joins.fetch_add(1, std::memory_order_relaxed) * 0xd1342543de82ef95;
   next_random(thread.random);
-  thread.bytes_until_sample =
-      session.exact ? 0 : static_cast<std::uint64_t>(draw_distance(thread.random, session.sample_interval));
+  thread.bytes_until_sample = 0;
+  if (!session.exact) begin_countdown(session, thread);
   register_thread_end(session);
 }
 

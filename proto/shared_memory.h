@@ -18,7 +18,7 @@
 // fill from their start.
 //
 // Trust: the reader copies first and validates after. The writer never reads back anything but `read_position`, the
-// heartbeat and the settings, and checks the settings once when it maps them.
+// heartbeat and the settings, and checks the settings once when it maps them (the interval's step each time).
 #pragma once
 
 #include <atomic>
@@ -28,14 +28,14 @@
 namespace leakwatch::shared {
 
 inline constexpr std::uint64_t kMagic = 0x3148435457'4b4c01;  // "\1LKWTCH1", little-endian on every machine we run on
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 
 // --- events ---------------------------------------------------------------------------------------------------------
 //
 // An event is two or four 64-bit words in a ring of words; it may wrap around the ring's end between any two words.
 //
 //   kind                word 0, low 56 bits   word 1   word 2                            word 3, low 32 bits
-//   kAllocate           address of the block  time     bytes that the program asked for  stack
+//   kAllocate           address of the block  time     bytes that the program asked for  stack; above it: interval step
 //   kFree               address of the block  time
 //   kReallocFree        address of the block  time
 //   kReallocFailed      address of the block  time
@@ -97,6 +97,27 @@ constexpr std::uint64_t event_word(EventKind kind, std::uint64_t address) {
   return static_cast<std::uint64_t>(kind) << kKindShift | (address & kAddressMask);
 }
 
+// --- the sampling interval ------------------------------------------------------------------------------------------
+//
+// An interval that may change is named by a step, so that every sample can carry the one that it was drawn with: step 0
+// is the interval that the session began with, any other one 2^(step / 2) bytes. A thread takes a new one up at its
+// next sample. Long distances are interrupted by looks for that: an exponential distance has no memory, so what is left
+// of it may be thrown away and drawn anew, as long as nothing of the block in question was decided with the other mean.
+inline constexpr std::uint32_t kFirstStep = 24;  // 4 KiB
+inline constexpr std::uint32_t kLastStep = 60;   // 1 GiB
+inline constexpr int kStepShift = 32;            // in word 3 of kAllocate
+
+constexpr bool is_interval_step(std::uint64_t step) {
+  return step == 0 || (step >= kFirstStep && step <= kLastStep);
+}
+
+// Both sides compute with the same whole number of bytes.
+constexpr std::uint64_t interval_of_step(std::uint32_t step, std::uint64_t first_interval) {
+  if (step == 0) return first_interval;
+  const std::uint64_t power = std::uint64_t{1} << (step / 2);
+  return step % 2 == 0 ? power : static_cast<std::uint64_t>(static_cast<double>(power) * 1.4142135623730951);
+}
+
 enum class Clock : std::uint32_t {
   kTsc = 1,        // the invariant time-stamp counter: rdtscp after an allocation, rdtsc before a free
   kMonotonic = 2,  // clock_gettime(CLOCK_MONOTONIC), nanoseconds
@@ -108,13 +129,21 @@ enum class Clock : std::uint32_t {
 // One cache line for what the writer writes, one for what the reader writes.
 struct Ring {
   alignas(64) std::atomic<std::uint64_t> write_position;
-  std::atomic<std::uint32_t> owner;  // 0: free; otherwise the thread id; kSharedRing for ring 0
-  std::uint32_t reserved_0;
+  std::atomic<std::uint32_t> owner;         // 0: free; otherwise the thread id; kSharedRing for ring 0
+  std::uint32_t lookups;                    // the writer's note: frees that had to be looked up
+  std::atomic<std::uint64_t> cost_ticks;    // time that recording took in the program, when it is sampled: see below
+  std::atomic<std::uint64_t> lookup_ticks;  // the same of frees that were looked up for nothing
   alignas(64) std::atomic<std::uint64_t> read_position;
   std::uint64_t reserved_1;
 };
 static_assert(sizeof(Ring) == 128);
 static_assert(offsetof(Ring, write_position) == 0 && offsetof(Ring, owner) == 8 && offsetof(Ring, read_position) == 64);
+static_assert(offsetof(Ring, cost_ticks) == 16 && offsetof(Ring, lookup_ticks) == 24);
+
+// What recording costs is counted in ticks of Header::clock, by each ring's owner. One call counts at most this much
+// (some ten microseconds, where most take one or less): in a longer one the thread was most likely not running, as when
+// it woke the reader and had to make way for it. Never in exact mode.
+inline constexpr std::uint64_t kMostCostTicks = std::uint64_t{1} << 15;
 
 inline constexpr std::uint32_t kSharedRing = 0xffffffff;
 
@@ -195,6 +224,10 @@ struct Header {
   std::uint64_t stacks_words;
   std::uint64_t modules_offset;  // bytes
   std::uint64_t modules_bytes;
+  std::uint32_t steered;  // 1: the interval may change
+  // The exception: changes while the session runs. Among the settings, since those who read it are to share its cache
+  // line with nothing that is written all the time.
+  std::atomic<std::uint32_t> interval_step;
 
   // The reader's.
   alignas(64) std::atomic<std::uint64_t> heartbeat_ns;  // CLOCK_MONOTONIC; renewed at least every kHeartbeatNs

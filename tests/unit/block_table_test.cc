@@ -32,9 +32,9 @@ std::vector<std::uint64_t> addresses_at_home(std::size_t first, std::size_t last
 
 class Model {
  public:
-  void insert(std::uint64_t address, std::uint64_t size, std::uint32_t site) {
-    table.put({address, size, site});
-    map_[address] = {address, size, site};
+  void insert(std::uint64_t address, std::uint64_t size, std::uint32_t part) {
+    table.put({address, size, part});
+    map_[address] = {address, size, part};
   }
 
   // Whether both hold the same under this address; it is gone from both then.
@@ -44,7 +44,7 @@ class Model {
     if (found == map_.end()) return got.address == 0;
     const Block want = found->second;
     map_.erase(found);
-    return got.address == want.address && got.size == want.size && got.site == want.site;
+    return got.address == want.address && got.size == want.size && got.part == want.part;
   }
 
   bool holds(std::uint64_t address) const { return map_.contains(address); }
@@ -149,7 +149,7 @@ TEST_CASE("what is not in the table is not taken") {
   CHECK(table.take(16).address == 0);
   table.put({16, 1, 2});
   CHECK(table.take(32).address == 0);
-  CHECK(table.take(16).site == 2);
+  CHECK(table.take(16).part == 2);
   CHECK(table.take(16).address == 0);
 }
 

@@ -38,6 +38,8 @@ TEST_CASE("events decode to what their words say") {
       {{kFree | kHighest, ~std::uint64_t{0}}, {kHighest, ~std::uint64_t{0}, 0, 0, EventKind::kFree}},
       {{kAllocate | kHighest, 1, ~std::uint64_t{0}, 0xffff'ffff},
        {kHighest, 1, ~std::uint64_t{0}, 0xffff'ffff, EventKind::kAllocate}},
+      {{kAllocate | 0x10, 1, 24, std::uint64_t{24} << 32 | 7}, {0x10, 1, 24, 7, EventKind::kAllocate, 24}},
+      {{kAllocate | 0x10, 1, 24, std::uint64_t{60} << 32 | 7}, {0x10, 1, 24, 7, EventKind::kAllocate, 60}},
   };
   for (const auto& [words, event] : table) {
     const Decoded decoded = decode(words);
@@ -86,6 +88,14 @@ TEST_CASE("a cut-off event is refused and what came before it is kept") {
   CHECK_FALSE(decode({kFree | 1}).whole);
   CHECK_FALSE(decode({kReallocFree | 1}).whole);
   CHECK_FALSE(decode({kReallocFailed | 1}).whole);
+}
+
+TEST_CASE("an interval that there is none ends the decoding") {
+  for (const std::uint64_t step : {1u, 23u, 61u, 255u, 256u, 24u + 256u, 0xffffffffu}) {
+    const Decoded decoded = decode({kFree | 1, 10, kAllocate | 2, 11, 12, step << 32 | 7, kFree | 3, 12});
+    CHECK_FALSE(decoded.whole);
+    CHECK(decoded.events.size() == 1);
+  }
 }
 
 TEST_CASE("a word that begins no event ends the decoding") {

@@ -107,6 +107,18 @@ TEST_CASE("Every figure has a series") {
   CHECK(exposition.series == wanted);
 }
 
+TEST_CASE("What recording costs has series once it was measured") {
+  LiveTotals totals = some_totals();
+  totals.cost.target_ns = 1'500'000'000;
+  totals.cost.reader_ns = 250'000'000;
+  totals.cost.processor_ns = 90'000'000'000;
+  Metrics metrics;
+  const std::map<std::string, double> series = parse(metrics.text(totals, {})).series;
+  CHECK(series.at("leakwatch_recording_seconds_total{place=\"target\"}") == 1.5);
+  CHECK(series.at("leakwatch_recording_seconds_total{place=\"reader\"}") == 0.25);
+  CHECK(series.at("leakwatch_target_cpu_seconds_total") == 90);
+}
+
 TEST_CASE("Every series has a type that its name tells, and a help") {
   Metrics metrics;
   const Exposition exposition = parse(metrics.text(some_totals(), {}));

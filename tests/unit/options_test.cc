@@ -133,6 +133,25 @@ TEST_CASE("an option's value may be in the same word") {
   CHECK(run({"run", "--seed=3", "--exact", "cmd"}).seed == 3);
 }
 
+TEST_CASE("overhead is a share of up to all, and moves an interval") {
+  CHECK(run({"run", "cmd"}).overhead == 0);
+  CHECK(run({"run", "--overhead", "1%", "cmd"}).overhead == 0.01);
+  CHECK(run({"run", "--overhead", "1", "cmd"}).overhead == 0.01);
+  CHECK(run({"run", "--overhead=0.5%", "cmd"}).overhead == 0.005);
+  CHECK(run({"run", "--overhead", "100%", "cmd"}).overhead == 1);
+  const RunOptions both = run({"run", "--overhead", "2", "--sample-interval", "64KiB", "cmd", "--overhead", "3"});
+  CHECK((both.overhead == 0.02 && both.sample_interval == 64 << 10));
+  CHECK(both.command == Words{"cmd", "--overhead", "3"});
+  CHECK(attach({"attach", "--overhead", "1%", "7"}).overhead == 0.01);
+  for (const char* text : {"0", "0%", "101", "100.1%", "1e9"})
+    CHECK(contains(complaint({"run", "--overhead", text, "cmd"}), "not above 0% and at most 100%"));
+  for (const char* text : {"-1", "one", "%", "1%%", "1 %", "nan", "1KiB", ""})
+    CHECK(contains(complaint({"run", "--overhead", text, "cmd"}), "such as 1% or 0.5%"));
+  CHECK(contains(complaint({"run", "--overhead", "1", "--exact", "cmd"}), "--overhead"));
+  CHECK(contains(complaint({"run", "--overhead", "1", "--sample-interval", "1", "cmd"}), "give one of them alone"));
+  CHECK(contains(complaint({"run", "--overhead", "--", "cmd"}), "--overhead needs a value"));
+}
+
 TEST_CASE("exact is a sampling interval of one byte, whatever else was said") {
   CHECK(run({"run", "--exact", "cmd"}).sample_interval == 1);
   CHECK(run({"run", "--exact", "--sample-interval", "1MiB", "cmd"}).sample_interval == 1);

@@ -30,6 +30,7 @@ class PreloadSession {
     s.page = &page_;
     s.clock = static_cast<shared::Clock>(header.clock);
     s.exact = header.sample_interval == 1;
+    s.steered = header.steered != 0;
     s.max_depth = header.max_depth;
     s.ring_count = header.ring_count;
     s.ring_words = header.ring_words;

@@ -308,8 +308,38 @@ TEST_CASE("a program that was joined has blocks that nobody knows of") {
 }
 
 TEST_CASE("sampling is said in words") {
-  CHECK(contains(sampling_sentence(1), "every allocation"));
-  CHECK(contains(sampling_sentence(524288), "512 KiB"));
+  CHECK(sampling_sentences(1, {}) == std::vector<std::string>{"Exact: every allocation was counted."});
+  CHECK(sampling_sentences(524288, {}) ==
+        std::vector<std::string>{"Sampled: the figures are estimates from one sample every 512 KiB on average."});
+}
+
+TEST_CASE("how the interval was steered is said, and what that cost once it is known") {
+  RecordingCost cost{.limit = 0.01, .smallest_interval = 4096, .largest_interval = 8 << 20};
+  const std::string intervals =
+      "Sampled: the figures are estimates from one sample every 2.00 MiB on average at the moment, and from 4.00 KiB "
+      "to 8.00 MiB since the start; each sample is weighted by its own interval.";
+  CHECK(sampling_sentences(2 << 20, cost) == std::vector<std::string>{intervals});
+  cost.processor_ns = 1'000'000'000;
+  cost.target_ns = 7'000'000;
+  cost.reader_ns = 250'000;
+  CHECK(sampling_sentences(2 << 20, cost) ==
+        std::vector<std::string>{
+            intervals,
+            "Recording took 0.73% of the program's processor time, 0.70% in the program and 0.025% to read it; the "
+            "limit is 1.00%."});
+  cost.limit = 0;
+  CHECK(sampling_sentences(2 << 20, cost).size() == 1);
+}
+
+TEST_CASE("the line of a snapshot has the interval that was steered to") {
+  HeapSnapshot now = snapshot_of({});
+  now.sample_interval = 2 << 20;
+  now.cost.limit = 0.01;
+  CHECK(snapshot_line(now, now, 2, 1, "x") ==
+        "[   1.0 s] live 0 B in 0 blocks, +0 B since the first; 2 threads; a sample every 2.00 MiB; x");
+  now.cost.processor_ns = 1000;
+  now.cost.target_ns = 120;
+  CHECK(contains(snapshot_line(now, now, 2, 1, "x"), "; a sample every 2.00 MiB at a cost of 12%; x"));
 }
 
 TEST_CASE("the total is the sum of all samples") {
