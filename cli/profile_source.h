@@ -30,9 +30,9 @@ struct LiveTotals {
   std::int64_t time_ns = 0;  // CLOCK_REALTIME; 0: the program has not called back yet
   std::uint64_t program = 0;
   HeapCounters heap;
-  ThreadCounters threads;            // as the ledger has them: those whose creation was seen
-  std::uint64_t kernel_threads = 0;  // as the kernel counts them, 0 when the process is gone
-  std::uint64_t resident_bytes = 0;  // RSS, 0 when the process is gone
+  ThreadCounters threads;             // as the ledger has them: those whose creation was seen
+  std::uint64_t kernel_threads = 0;   // as the kernel counts them, 0 when the process is gone
+  std::uint64_t resident_bytes = 0;   // RSS, 0 when the process is gone
   std::uint64_t sample_interval = 1;  // at this moment
   RecordingCost cost;
   std::uint64_t events = 0;  // taken from the rings

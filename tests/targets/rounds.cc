@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// rounds: allocates and frees, in rounds that are all the same, from what libc keeps for each thread. It goes on until it
-// is killed, and counts the rounds at the address that it says.
+// rounds: allocates and frees, in rounds that are all the same, from what libc keeps for each thread. It goes on until
+// it is killed, and counts the rounds at the address that it says.
 
 #include <cstdint>
 
