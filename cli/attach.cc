@@ -168,6 +168,9 @@ class Attachment {
     if (kill(facts_.pid, 0) != 0 && errno == ESRCH) return;
     if (!failure_.empty()) return;
     std::string reason = object_->end();
+    // Threads that do little else than record are nearly always inside of our object, where they cannot be made to
+    // call.
+    if (!reason.empty() && watcher_.end_recording()) reason = object_->end();
     if (reason.empty() || (sleeping_ != nullptr && end_by_thread(facts_.pid))) return;
     if (sleeping_ != nullptr) return say(fmt::format("process {} {}", facts_.pid, reason));
     say(

@@ -6,7 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <unordered_map>
+#include <map>
 
 #include "cli/segmented_table.h"
 
@@ -65,7 +65,7 @@ class BlockTable {
   }
 
   SegmentedTable table_;
-  std::unordered_map<std::uint64_t, std::uint64_t> huge_sizes_;  // address -> size
+  std::map<std::uint64_t, std::uint64_t> huge_sizes_;  // address -> size
 };
 
 }  // namespace leakwatch

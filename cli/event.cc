@@ -5,6 +5,8 @@
 
 #include "cli/event.h"
 
+#include <algorithm>
+
 namespace leakwatch {
 
 namespace {
@@ -25,7 +27,9 @@ bool add_event(const std::uint64_t* words, shared::EventKind kind, std::size_t c
 }  // namespace
 
 bool decode_events(std::span<const std::uint64_t> words, std::vector<Event>& events) {
-  events.reserve(events.size() + words.size() / 2);
+  // Twice as much at least: what waits to be merged may be much more than what has come.
+  const std::size_t most = events.size() + words.size() / 2;
+  if (most > events.capacity()) events.reserve(std::max(most, 2 * events.capacity()));
   while (!words.empty()) {
     const auto kind = static_cast<shared::EventKind>(words[0] >> shared::kKindShift);
     const std::size_t count = shared::words_of(kind);

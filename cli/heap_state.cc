@@ -9,6 +9,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace leakwatch {
 
@@ -128,7 +129,9 @@ void HeapState::free_for_realloc(std::size_t ring, std::uint64_t address, std::u
   if (ring != kSharedRing) {
     if (ring >= reallocated_.size()) reallocated_.resize(ring + 1);
     reallocated_[ring] = block;
-  } else if (block.address != 0) {
+  } else if (block.address == 0) {
+    reallocated_on_shared_ring_.erase(address);
+  } else {
     // Those that succeeded are never asked for again.
     if (reallocated_on_shared_ring_.size() >= kMostInFlight) reallocated_on_shared_ring_.clear();
     reallocated_on_shared_ring_[address] = block;
@@ -137,15 +140,19 @@ void HeapState::free_for_realloc(std::size_t ring, std::uint64_t address, std::u
 
 // The realloc failed, so the block is what it was. Only the last realloc of a thread can fail.
 void HeapState::take_back(std::size_t ring, std::uint64_t address) {
-  if (ring >= reallocated_.size()) reallocated_.resize(ring + 1);
-  Block& block = ring == kSharedRing ? reallocated_on_shared_ring_[address] : reallocated_[ring];
+  Block block;
+  if (ring != kSharedRing) {
+    if (ring < reallocated_.size()) block = std::exchange(reallocated_[ring], {});
+  } else if (const auto place = reallocated_on_shared_ring_.find(address); place != reallocated_on_shared_ring_.end()) {
+    block = place->second;
+    reallocated_on_shared_ring_.erase(place);
+  }
   if (address != 0 && block.address == address) {
     const Weight freed = weight(block.size, block.part);
     totals_[block.part].freed_objects -= freed.objects;
     totals_[block.part].freed_space -= freed.bytes;
     if (const Block other = blocks_.put(block); other.address != 0) end_life(other);
   }
-  block = {};
 }
 
 void HeapState::end_life(const Block& block) {

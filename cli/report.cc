@@ -73,15 +73,8 @@ std::string resident(const HeapSnapshot& snapshot) {
   return fmt::format("; RSS {}", three_digits(snapshot.resident_bytes));
 }
 
-// At least two digits that say something: "0.73%", "0.012%", "12%".
-std::string percentage(double share) {
-  const double percent = share * 100;
-  const int decimals = percent >= 10 ? 0 : percent >= 0.1 ? 2 : 3;
-  return fmt::format("{:.{}f}%", percent, decimals);
-}
-
 std::string percentage(std::uint64_t ns, const RecordingCost& cost) {
-  return percentage(static_cast<double>(ns) / static_cast<double>(cost.processor_ns));
+  return format_share(static_cast<double>(ns) / static_cast<double>(cost.processor_ns));
 }
 
 // What the sampling interval is steered to; nothing where it is not.
@@ -90,7 +83,8 @@ std::string steered(const HeapSnapshot& snapshot) {
   if (cost.limit <= 0) return {};
   std::string interval = fmt::format("; a sample every {}", three_digits(snapshot.sample_interval));
   if (cost.processor_ns == 0) return interval;
-  return fmt::format("{} at a cost of {}", interval, percentage(cost.target_ns + cost.reader_ns, cost));
+  return fmt::format("{}, {} of its processor time so far", interval,
+                     percentage(cost.target_ns + cost.reader_ns, cost));
 }
 
 std::string shell_quoted(const std::string& word) {
@@ -172,6 +166,14 @@ std::string printable(std::string text) {
   return text;
 }
 
+std::string format_share(double share) {
+  constexpr double kLeast = 0.001;
+  const double percent = share * 100;
+  if (percent > 0 && percent < kLeast) return fmt::format("<{}%", kLeast);
+  const int decimals = percent >= 10 ? 0 : percent >= 0.1 ? 2 : 3;
+  return fmt::format("{:.{}f}%", percent, decimals);
+}
+
 std::string format_bytes(std::int64_t bytes) {
   return (bytes < 0 ? "-" : "") + three_digits(magnitude(bytes));
 }
@@ -224,7 +226,7 @@ std::vector<std::string> sampling_sentences(std::uint64_t sample_interval, const
         fmt::format("Recording took {} of the program's processor time, {} in the program and {} to read it; the limit "
                     "is {}.",
                     percentage(cost.target_ns + cost.reader_ns, cost), percentage(cost.target_ns, cost),
-                    percentage(cost.reader_ns, cost), percentage(cost.limit)));
+                    percentage(cost.reader_ns, cost), format_share(cost.limit)));
   return sentences;
 }
 

@@ -15,6 +15,8 @@ namespace leakwatch {
 
 // "1.50 MiB", "812 B"; a sign is kept. "+1.50 MiB" with format_change.
 std::string format_bytes(std::int64_t bytes);
+// "12%", "0.73%", "0.012%": two digits or more.
+std::string format_share(double share);
 std::string format_change(std::int64_t bytes);
 
 // One line per snapshot: time since the start, live heap, change since the first snapshot, RSS, threads, and where the

@@ -3,12 +3,13 @@
 // See the header. What is seldom: growing. A segment is lifted out of its places and settled in them anew, so that it
 // takes no second room; that is some 2,000 values, or 20 us.
 //
-// The hash is no secret, so a target that overwrote its events can send keys that all belong to one segment. That one
-// then grows beyond the address space that a segment gets, and is slow; the others stay as they are.
+// A target that overwrote its events may send any keys, but does not know which of them belong to one segment. One that
+// grows beyond the address space that a segment gets nevertheless is slow; the others stay as they are.
 
 #include "cli/segmented_table.h"
 
 #include <sys/mman.h>
+#include <sys/random.h>
 
 #include <algorithm>
 #include <bit>
@@ -54,6 +55,13 @@ void* reserve(std::size_t bytes) {
 }
 
 }  // namespace
+
+const std::uint64_t kHashSecret = [] {
+  std::uint64_t secret = 0;
+  if (getrandom(&secret, sizeof secret, GRND_NONBLOCK) != sizeof secret)
+    secret = reinterpret_cast<std::uintptr_t>(&secret);
+  return secret;
+}();
 
 SegmentedTable::SegmentedTable() : segments_(1), split_at_(kMeanUsed) {
   settle(segments_.front(), kBucketsInPage);

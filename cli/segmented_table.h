@@ -27,6 +27,9 @@
 
 namespace leakwatch {
 
+// Drawn once in the life of this process.
+extern const std::uint64_t kHashSecret;
+
 class SegmentedTable {
  public:
   struct Place {
@@ -62,10 +65,11 @@ class SegmentedTable {
   std::size_t bytes() const;                    // of memory that is used for places
   std::size_t moved() const { return moved_; }  // how often a value was moved by growing
 
-  // To be had ahead of time, for the functions below.
+  // To be had ahead of time, for the functions below. Nobody outside of this process can tell which keys would stand in
+  // each other's way.
   static std::uint64_t hash_of(std::uint64_t key) {
     // One multiplication alone would put the blocks of an arena, which are at even distances, into a few long runs.
-    const std::uint64_t mixed = key * 0x9e3779b97f4a7c15;
+    const std::uint64_t mixed = (key ^ kHashSecret) * 0x9e3779b97f4a7c15;
     return (mixed ^ mixed >> 32) * 0xd6e8feb86659fd93;
   }
 

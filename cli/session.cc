@@ -21,16 +21,14 @@ std::string end_sentence(const shared::Header& header) {
   const char* why = "";
   switch (static_cast<shared::End>(header.ended.load(std::memory_order_acquire))) {
     case shared::End::kRunning:
-    case shared::End::kDetached:  // as it was meant to be
+    case shared::End::kDetached:    // as it was meant to be
+    case shared::End::kReaderLeft:  // the same: end_recording()
       return {};
     case shared::End::kReaderStale:
       why = "leakwatch did not run for too long";
       break;
     case shared::End::kReaderSlow:
       why = "leakwatch could not keep up";
-      break;
-    case shared::End::kReaderLeft:
-      why = "leakwatch left";
       break;
     default:
       why = "of an unknown cause";
@@ -53,6 +51,10 @@ Session::Session(std::unique_ptr<SharedRegion> region, ProcessFacts facts, std::
       inspector_(facts_.pid, facts_.root),
       modules_(facts_.executable, facts_.folder),
       drain_(*region_, facts_.pid) {}
+
+void Session::end_recording() {
+  region_->header().reader_left.store(1, std::memory_order_relaxed);
+}
 
 void Session::finish() {
   has_finished_ = true;

@@ -40,6 +40,9 @@ class Session {
   ThreadSnapshot thread_snapshot();
   LiveTotals totals();
 
+  // Has a process that records much record nothing any more. It may take its time, and nothing tells when it is over.
+  void end_recording();
+
   // The process has ended (or became another program): what it had published is all there will be.
   void finish();
 

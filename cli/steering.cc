@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // See the header. The target's counters are as little to be trusted as all that it writes: a sum that falls or leaps
-// moves the interval, and nothing else.
+// moves the interval and what is said of the cost, and nothing else.
 
 #include "cli/steering.h"
 
@@ -33,6 +33,8 @@ Steering::Steering(SharedRegion& region, pid_t pid)
 }
 
 void Steering::tend(const HeapState& heap, std::uint64_t reader_ns) {
+  // What the program does from then on is not what the cost is a share of.
+  if (region_.header().ended.load(std::memory_order_relaxed) != 0) return;
   const std::uint64_t now_ns = monotonic_ns();
   if (now_ns < next_ns_) return;
   next_ns_ = now_ns + kEveryNs;
@@ -52,7 +54,8 @@ void Steering::tend(const HeapState& heap, std::uint64_t reader_ns) {
 
 std::uint64_t Steering::more_ns(Counter& counter) const {
   const std::uint64_t ticks = region_.sum(counter.field);
-  const auto more = static_cast<double>(std::min(ticks - counter.ticks, kMostTicks));
+  const std::uint64_t gained = ticks < counter.ticks ? 0 : ticks - counter.ticks;
+  const auto more = static_cast<double>(std::min(gained, kMostTicks));
   counter.ticks = ticks;
   return static_cast<std::uint64_t>(more * ns_per_tick(began_, tick_moment(region_.settings().clock)));
 }
@@ -60,7 +63,7 @@ std::uint64_t Steering::more_ns(Counter& counter) const {
 // All or nothing: the figures are of one moment, also when the target has gone.
 void Steering::measure(std::uint64_t reader_ns) {
   const std::uint64_t processor = processor_ns(pid_);
-  if (processor < processor_ns_at_start_) return;
+  if (processor < processor_ns_at_start_ + cost_.processor_ns) return;  // another process, by the same number
   const std::uint64_t lookups_ns = more_ns(lookups_);
   lookup_ns_ += lookups_ns;
   cost_.target_ns += more_ns(calls_) + lookups_ns;

@@ -59,7 +59,8 @@ void Watcher::announce() const {
       options_.sample_interval == 1
           ? "every allocation"
           : fmt::format("one sample per {}", format_bytes(static_cast<std::int64_t>(options_.sample_interval)));
-  if (options_.overhead > 0) how += fmt::format(" at first, then at a cost of up to {:.2g} %", options_.overhead * 100);
+  if (options_.overhead > 0)
+    how += fmt::format(" at first, then at a cost of up to {}", format_share(options_.overhead));
   say(fmt::format("watching {} (pid {}), {}; profiles every {} in {}", process_.command[0], process_.pid, how,
                   format_interval(), writer_.folder()));
   if (http_) say("serving " + http_->url());
@@ -68,6 +69,12 @@ void Watcher::announce() const {
 std::string Watcher::format_interval() const {
   const auto ms = options_.interval.count();
   return ms % 1000 == 0 ? fmt::format("{} s", ms / 1000) : fmt::format("{} ms", ms);
+}
+
+bool Watcher::end_recording() {
+  if (session_ == nullptr) return false;
+  session_->end_recording();
+  return true;
 }
 
 void Watcher::watch(const WatchRules& rules) {

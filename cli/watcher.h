@@ -59,6 +59,9 @@ class Watcher {
   // From inside a rule: watch() returns.
   void leave() { is_leaving_ = true; }
 
+  // See Session::end_recording(). False when there is no session.
+  bool end_recording();
+
   // The last profile and the report.
   void conclude();
 

@@ -24,10 +24,11 @@ namespace leakwatch::preload {
 inline constexpr std::uint8_t kEndsInLook = 0x80;
 static_assert(shared::kLastStep < kEndsInLook);
 
-// Rare against the samples, and often enough for a thread that allocates a few megabytes a second.
+// Three for two samples, and more where samples are megabytes apart: often enough for a thread that allocates a few
+// megabytes a second, and never so often that looks cost more than samples do by default.
 constexpr std::uint64_t bytes_between_looks(std::uint64_t mean) {
   constexpr std::uint64_t kLeast = std::uint64_t{64} << 10, kMost = std::uint64_t{4} << 20;
-  return mean / 8 < kLeast ? kLeast : mean / 8 > kMost ? kMost : mean / 8;
+  return mean / 2 < kLeast ? kLeast : mean / 2 > kMost ? kMost : mean / 2;
 }
 
 inline std::uint8_t current_step(const Session& session) {
@@ -56,7 +57,10 @@ inline Decision end_countdown(const Session& session, ThreadState& thread, std::
   const auto step = static_cast<std::uint8_t>(thread.drawn_with & ~kEndsInLook);
   bool is_sample = true;
   if ((thread.drawn_with & kEndsInLook) != 0) {
-    const std::uint64_t rest_of_block = bytes - thread.bytes_until_sample;
+    // A signal handler may have begun another count-down since this one was found to be over: then all of the block is
+    // what is left of it.
+    const std::uint64_t passed = thread.bytes_until_sample <= bytes ? thread.bytes_until_sample : 0;
+    const std::uint64_t rest_of_block = bytes - passed;
     const std::uint64_t mean = shared::interval_of_step(step, session.sample_interval);
     is_sample = static_cast<std::uint64_t>(draw_distance(thread.random, mean)) <= rest_of_block;
   }

@@ -10,7 +10,7 @@ namespace leakwatch::preload {
 
 namespace {
 
-// Two threads that write to one place leave what is whole, or what matches nothing and is written over.
+// Two threads that write to one place leave what is whole, or what matches nothing.
 void write(KnownWalks::Place& place, const Fingerprint& walk, std::uint64_t stack) {
   place.stack.store(stack, std::memory_order_release);
   place.low.store(walk.low ^ stack, std::memory_order_release);
@@ -37,7 +37,12 @@ void KnownWalks::add(const Fingerprint& walk, std::uint64_t stack) {
 bool KnownWalks::open_table(std::uint32_t number, const Place* table, std::size_t size) {
   std::uint32_t open = open_tables_.load(std::memory_order_acquire);
   if (number < open) return true;
-  if (!open_pages(table, size * sizeof(Place))) return false;
+  // The kernel is asked once: a refusal takes as long as a permission, and would be asked for at every new walk.
+  if (is_refused_.load(std::memory_order_relaxed)) return false;
+  if (!open_pages(table, size * sizeof(Place))) {
+    is_refused_.store(true, std::memory_order_relaxed);
+    return false;
+  }
   open_tables_.compare_exchange_strong(open, number + 1, std::memory_order_acq_rel);
   return true;
 }

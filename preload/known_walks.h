@@ -66,6 +66,7 @@ class KnownWalks {
 
   Place* places_;
   std::atomic<std::uint32_t> open_tables_;
+  std::atomic<bool> is_refused_;  // to open one more
 };
 static_assert(sizeof(KnownWalks::Place) == 32);
 

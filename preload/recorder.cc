@@ -116,8 +116,9 @@ bool is_sampled(Session& session, const ThreadState& thread, const void* block) 
 }
 
 // Most allocators look at what they keep in front of a block, or write to its beginning. The loads begin here, and go
-// on while we are busy: a time stamp waits for other loads, but not for these. Any address may be asked for.
-inline void prefetch_for_allocator(const void* block) {
+// on while we are busy: a time stamp waits for other loads, but not for these. Any address may be asked for. Inlined by
+// force, as g++ 12 leaves out calls of what only prefetches.
+[[gnu::always_inline]] inline void prefetch_for_allocator(const void* block) {
   __builtin_prefetch(static_cast<const char*>(block) - 2 * sizeof(void*));
   __builtin_prefetch(block);
 }
@@ -175,6 +176,7 @@ void record_realloc_failure(void* block) {
   if (!session) return;
   ThreadState& thread = thread_state;
   const bool nested = thread.busy;
+  if (!nested && thread.session != session->id) return;  // the free was another session's, or nobody's
   thread.busy = true;
   if (session->exact || session->sampled.insert(block, nested))
     write_free(*session, thread, nested, block, shared::EventKind::kReallocFailed);

@@ -52,7 +52,8 @@ bool wait_for_room(Session& session, const shared::Ring& ring, std::uint64_t end
   return room;
 }
 
-// The reader is looked at, and woken if it sleeps, when an event reaches another quarter of the ring.
+// The reader is looked at, and woken if it sleeps, when an event reaches another quarter of the ring. If it has said
+// good-bye this was the last event.
 std::uint64_t quarter_end(const Session& session, std::uint64_t position) {
   return (position | (session.ring_words / 4 - 1)) + 1;
 }
@@ -69,7 +70,10 @@ bool write(Session& session, shared::Ring& ring, std::uint64_t& quiet_until, con
   std::uint64_t* base = session.words_of(ring);
   for (std::uint32_t i = 0; i < count; ++i) base[(position + i) & mask] = words[i];
   ring.write_position.store(end, std::memory_order_release);
-  if (end >= quarter_end(session, position)) session.wake_reader();
+  if (end >= quarter_end(session, position)) {
+    session.wake_reader();
+    if (session.header->reader_left.load(std::memory_order_relaxed) != 0) session.end(shared::End::kReaderLeft);
+  }
   const std::uint64_t last_quiet = quarter_end(session, end) - 1;
   quiet_until = static_cast<std::int64_t>(room_until - last_quiet) < 0 ? room_until : last_quiet;
   return true;

@@ -33,10 +33,12 @@ template <std::size_t kCount>
   if (ring == nullptr) [[unlikely]]
     return write_event_slowly(session, thread, words, kCount, wait_ns);
   const std::uint64_t position = ring->write_position.load(std::memory_order_relaxed);
-  const std::uint64_t end = position + kCount;
-  if (static_cast<std::int64_t>(thread.quiet_until - end) < 0) [[unlikely]]
+  const std::uint64_t end = position + kCount, at = position & (session.ring_words - 1);
+  // The position stands in memory that others may overwrite: it never leads out of the ring.
+  const bool is_quiet = static_cast<std::int64_t>(thread.quiet_until - end) >= 0;
+  if (!is_quiet || at > session.ring_words - kCount) [[unlikely]]
     return write_event_slowly(session, thread, words, kCount, wait_ns);
-  std::uint64_t* room = session.words_of(*ring) + (position & (session.ring_words - 1));
+  std::uint64_t* room = session.words_of(*ring) + at;
 #pragma GCC unroll 4  // so that the words never stand anywhere else
   for (std::size_t i = 0; i < kCount; ++i) room[i] = words[i];
   ring->write_position.store(end, std::memory_order_release);

@@ -117,9 +117,10 @@ bool map_tables(Session& session) {
   session.scratch = static_cast<std::uint64_t*>(next_table(scratch));
   session.stacks.start(session.header, static_cast<std::uint64_t*>(next_table(kIndex)));
   void* walks = next_table(kWalks);
-  if (session.exact) {
+  const auto* secret = reinterpret_cast<const void*>(getauxval(AT_RANDOM));
+  if (session.exact && secret != nullptr) {  // without, every walk is done
     if (!open_pages(walks, RememberedWalks::kTableBytes)) return false;
-    session.walks.start(walks, reinterpret_cast<const void*>(getauxval(AT_RANDOM)));
+    session.walks.start(walks, secret);
   }
   if (!open_pages(at, kRules + kSampled + kKnown)) return false;
   session.frame_rules.start(static_cast<FrameRules::Place*>(next_table(kRules)), &session.modules);

@@ -61,7 +61,8 @@ std::uint64_t StackTable::add(const std::uint64_t* addresses, std::uint32_t dept
   const std::uint64_t limit = header_->stacks_words;
   std::uint64_t offset = header_->stacks_used.load(std::memory_order_relaxed);
   do {
-    if (offset + words > limit || offset + words > kOffsetMask) {
+    // Both numbers stand in memory that others may overwrite.
+    if (offset > limit || words > limit - offset || offset + words > kOffsetMask) {
       header_->stacks_refused.fetch_add(1, std::memory_order_relaxed);
       return shared::kNoStack;
     }

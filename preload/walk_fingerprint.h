@@ -3,8 +3,8 @@
 // A 128-bit fingerprint of what a remembered walk reads: NH by Black, Halevi, Krawczyk, Krovetz and Rogaway ("UMAC:
 // Fast and Secure Message Authentication", 1999), with words of 64 bits. Each pair of words, with a secret key added to
 // each word, is multiplied, and the products are summed up; no multiplication waits for another. Whatever two walks are
-// like, the keys give both the same sum with a probability of at most 2^-64, as they prove. A session with a million
-// stacks compares fewer than 2^25 pairs of them: memory errs more often than this does.
+// like, the keys give both the same sum with a probability of at most 2^-64, as they prove. A million stacks are 2^39
+// pairs, so in one of 30 million sessions with that many two of them would be taken for one.
 //
 // The proof is for messages of one length. It looks at one pair that differs, and allows for any sum of the rest. Here
 // the first pair is the layout, which says how many follow, and the epoch: where lengths differ, that pair does.

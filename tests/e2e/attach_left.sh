@@ -22,7 +22,8 @@ for options in --sample-interval=1GiB --exact; do
   wait_until 60 counts_more || fail "a program that is watched takes no more instructions than one that is not: $during"
   kill -INT "$watcher"
   wait "$watcher" || fail "status $? with $options: $(cat stderr)"
-  expect "instructions after $options, of $rounds rounds" "$(steps)" "$before"
+  after=$(steps)
+  expect "instructions after $options, of $rounds rounds ($during before that, $(steps) now; $(cat stderr))" "$after" "$before"
   echo "$options: before $before, while joined $during, after $before"
 done
 kill -KILL "$target"

@@ -56,8 +56,8 @@ for site in kept_small kept_large blown_away; do
   [ "$objects" -gt 0 ] || fail "$site was never seen"
   expect "$site at the end" "$inuse $space" "0 0"
 done
-expect_match "the beginning" "$(cat out.stderr)" 'one sample per 1000 B at first, then at a cost of up to 10 %'
-expect_match "the lines" "$(cat out.stderr)" '; a sample every [0-9.]+ [KM]iB at a cost of [0-9.]+%; out/heap'
+expect_match "the beginning" "$(cat out.stderr)" 'one sample per 1000 B at first, then at a cost of up to 10%'
+expect_match "the lines" "$(cat out.stderr)" '; a sample every [0-9.]+ [KM]iB, <?[0-9.]+% of its processor time so far; out/heap'
 expect_match "the summary" "$(cat out.stderr)" '^Recording took [0-9.]+% of the program'
 
 # The program that it becomes is steered as well, from the first interval on.

@@ -339,7 +339,7 @@ TEST_CASE("the line of a snapshot has the interval that was steered to") {
         "[   1.0 s] live 0 B in 0 blocks, +0 B since the first; 2 threads; a sample every 2.00 MiB; x");
   now.cost.processor_ns = 1000;
   now.cost.target_ns = 120;
-  CHECK(contains(snapshot_line(now, now, 2, 1, "x"), "; a sample every 2.00 MiB at a cost of 12%; x"));
+  CHECK(contains(snapshot_line(now, now, 2, 1, "x"), "; a sample every 2.00 MiB, 12% of its processor time so far; x"));
 }
 
 TEST_CASE("the total is the sum of all samples") {

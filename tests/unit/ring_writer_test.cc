@@ -90,6 +90,20 @@ TEST_CASE("a full ring takes nothing more, and nothing in it is overwritten") {
   CHECK(write_event(*session, thread, other, 0));
 }
 
+TEST_CASE("a position that was overwritten leads nowhere else than into the ring") {
+  SharedRegion region(sampled());
+  PreloadSession session(region);
+  ThreadState thread{}, neighbour{};
+  claim_ring(*session, thread);
+  claim_ring(*session, neighbour);
+  REQUIRE(session->words_of(*neighbour.ring) == session->words_of(*thread.ring) + session->ring_words);
+  write_event(*session, thread, kEvent, 0);
+  thread.ring->write_position = ~std::uint64_t{0};  // the last word, and behind where the thread may write unasked
+  write_event(*session, thread, kEvent, 0);
+  CHECK(session->words_of(*neighbour.ring)[0] == 0);
+  CHECK(session->words_of(*thread.ring)[session->ring_words - 1] == kEvent[0]);
+}
+
 TEST_CASE("a reader whose heartbeat stopped ends the session at once") {
   SharedRegion region(sampled());
   PreloadSession session(region);
@@ -115,6 +129,19 @@ TEST_CASE("a reader that said good-bye ends the session at once") {
   bool written = true;
   CHECK(nanoseconds_of([&] { written = write_event(*session, thread, kEvent, 60'000'000'000); }) < 5'000'000'000);
   CHECK_FALSE(written);
+  CHECK(region.header().ended == static_cast<std::uint32_t>(shared::End::kReaderLeft));
+}
+
+TEST_CASE("a thread with room in its ring notices within a quarter of it that the reader has left") {
+  SharedRegion region(sampled());
+  PreloadSession session(region);
+  ThreadState thread{};
+  claim_ring(*session, thread);
+  region.header().reader_left = 1;
+  write_event(*session, thread, kEvent, 0);
+  CHECK(session.is_active());
+  for (std::uint64_t i = 0; i < session->ring_words / 4; i += 2) write_event(*session, thread, kEvent, 0);
+  CHECK_FALSE(session.is_active());
   CHECK(region.header().ended == static_cast<std::uint32_t>(shared::End::kReaderLeft));
 }
 

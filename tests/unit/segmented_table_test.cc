@@ -141,7 +141,7 @@ TEST_CASE("a table of a million values moves few of them at once") {
   CHECK(most_in_window < 20 * kWindow);
 }
 
-// The hash is no secret. What is at least promised is that nothing breaks, and that it ends.
+// By chance, or since somebody knows the secret. What is promised is that nothing breaks, and that it ends.
 TEST_CASE("keys that all belong to one segment are kept as well, and do not swell the others") {
   std::mt19937_64 random(9);
   Pair pair;
@@ -160,6 +160,28 @@ TEST_CASE("keys that all belong to one segment are kept as well, and do not swel
   }
   pair.take_all();
   CHECK(pair.wrong() == 0);
+}
+
+// Keys that the bare hash, which is public, would put into one bucket: its steps are all reversible.
+std::uint64_t key_of_bare_hash(std::uint64_t hash) {
+  const auto inverse = [](std::uint64_t odd) {
+    std::uint64_t result = odd;
+    for (int i = 0; i < 5; ++i) result *= 2 - odd * result;
+    return result;
+  };
+  const std::uint64_t mixed = hash * inverse(0xd6e8feb86659fd93);
+  return (mixed ^ mixed >> 32) * inverse(0x9e3779b97f4a7c15);
+}
+
+TEST_CASE("keys cannot be chosen so that they are in each other's way") {
+  constexpr std::uint64_t kSame = 0xabcdef00000000ab, kKeys = 4096;
+  REQUIRE((key_of_bare_hash(kSame) ^ kHashSecret) != key_of_bare_hash(kSame));
+  std::size_t together = 0;
+  for (std::uint64_t i = 0; i < kKeys; ++i) {
+    const std::uint64_t hash = SegmentedTable::hash_of(key_of_bare_hash(kSame | i << 12));
+    together += (hash & 0xff) == (kSame & 0xff);
+  }
+  CHECK(together < kKeys / 16);
 }
 
 }  // namespace

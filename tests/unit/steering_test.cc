@@ -82,6 +82,17 @@ TEST_CASE("counters that fall, and a process that is gone, spoil nothing that wa
   CHECK(of_nobody.cost().processor_ns == 0);
 }
 
+TEST_CASE("what a program does after recording has ended does not make it look cheap") {
+  SharedRegion region(settings(0.01));
+  Steering steering(region, getpid());
+  region.ring(0).cost_ticks = 1'000'000;
+  tend_until(steering, [&] { return steering.cost().processor_ns != 0; });
+  region.header().ended = static_cast<std::uint32_t>(shared::End::kReaderSlow);
+  const std::uint64_t before = steering.cost().processor_ns, until = monotonic_ns() + 250'000'000;
+  while (monotonic_ns() < until) steering.tend(HeapState(2), 0);
+  CHECK(steering.cost().processor_ns == before);
+}
+
 TEST_CASE("processor time is that of all threads, and 0 of nobody") {
   const std::uint64_t before = processor_ns(getpid());
   std::thread([] {
