@@ -80,7 +80,7 @@ bool StackTable::matches(std::uint64_t id, const std::uint64_t* addresses, std::
   const std::uint64_t* entry = entries_ + id;
   const auto* head = reinterpret_cast<const shared::StackHeader*>(entry);
   return head->depth == depth && head->epoch == epoch &&
-         std::memcmp(entry + shared::kStackHeaderWords, addresses, depth * sizeof(std::uint64_t)) == 0;
+         (depth == 0 || std::memcmp(entry + shared::kStackHeaderWords, addresses, depth * sizeof(std::uint64_t)) == 0);
 }
 
 // Whoever comes first opens, and so may whoever comes at the same time: it does no harm twice.

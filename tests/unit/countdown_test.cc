@@ -71,12 +71,18 @@ void expect_block(const preload::ThreadState& thread, std::size_t i, Estimates& 
   if (!is_freed(i)) add(estimates.live[size_class(blocks()[i])]);
 }
 
+// By way of memory: g++ under UBSan takes the address of a thread-local variable of another file for null.
+preload::ThreadState& own_thread() {
+  preload::ThreadState* volatile own = &preload::thread_state;
+  return *own;
+}
+
 // Allocates all blocks as a thread of the target would, and then frees every other one. `move` is asked before each
 // block for the step from then on, and told how many samples there were.
 using Mover = std::function<std::uint32_t(std::size_t block, std::size_t samples)>;
 void sample_blocks(SharedRegion& region, preload::Session& session, const Mover& move, HeapState& state,
                    Estimates& estimates) {
-  preload::ThreadState& thread = preload::thread_state;
+  preload::ThreadState& thread = own_thread();
   preload::begin_countdown(session, thread);
   std::vector<std::size_t> sampled;
   for (std::size_t i = 0; i < blocks().size(); ++i) {
@@ -143,7 +149,7 @@ TEST_CASE("a thread with a long way to go notices a smaller interval soon") {
   SharedRegion region(steered());
   PreloadSession session(region);
   for (std::uint64_t seed = 1; seed < 200; ++seed) {
-    preload::ThreadState& thread = preload::thread_state = {};
+    preload::ThreadState& thread = own_thread() = {};
     thread.random = seed;
     region.header().interval_step = shared::kLastStep;
     preload::begin_countdown(*session, thread);
