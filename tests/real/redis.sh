@@ -26,7 +26,7 @@ talk() {
   commands | cli --pipe | tail -1
   cli debug digest
   cli dbsize
-  cli memory usage hash:7
+  cli memory usage text:40
   cli config get maxmemory-policy
   cli config set hash-max-listpack-entries 64
   cli eval 'return redis.call("strlen", KEYS[1])' 1 text:40
