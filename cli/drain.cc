@@ -12,7 +12,8 @@
 #include <algorithm>
 #include <climits>
 #include <cstddef>
-#include <ctime>
+
+#include "cli/process.h"
 
 namespace leakwatch {
 
@@ -27,12 +28,6 @@ void futex_wait(const void* word, std::uint32_t expected, std::uint64_t nanoseco
   const timespec timeout{static_cast<time_t>(nanoseconds / 1'000'000'000),
                          static_cast<long>(nanoseconds % 1'000'000'000)};
   syscall(SYS_futex, word, FUTEX_WAIT, expected, &timeout, nullptr, 0);
-}
-
-std::uint64_t own_processor_ns() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec);
 }
 
 void futex_wake(const void* word) {
@@ -53,14 +48,8 @@ Drain::~Drain() {
 Drain::State Drain::state() {
   State state;
   after_a_pass([&] {
-    const HeapState& heap = reader_.heap();
-    state = {heap.sites(),
-             heap.unknown_frees(),
-             heap.implied_frees(),
-             reader_.bad_records(),
-             reader_.events(),
-             sample_interval(),
-             cost()};
+    static_cast<Counts&>(state) = counts();
+    state.sites = reader_.heap().sites();
   });
   return state;
 }
@@ -68,6 +57,7 @@ Drain::State Drain::state() {
 Drain::Summary Drain::summary(std::size_t first_new_site) {
   Summary summary;
   after_a_pass([&] {
+    static_cast<Counts&>(summary) = counts();
     const HeapState& heap = reader_.heap();
     summary.heap = heap.total();
     summary.threads = reader_.threads().total();
@@ -75,22 +65,18 @@ Drain::Summary Drain::summary(std::size_t first_new_site) {
     summary.sites = stacks.size();
     const std::size_t first = std::min(first_new_site, stacks.size());
     summary.new_stacks.assign(stacks.begin() + static_cast<std::ptrdiff_t>(first), stacks.end());
-    summary.unknown_frees = heap.unknown_frees();
-    summary.implied_frees = heap.implied_frees();
-    summary.bad_records = reader_.bad_records();
-    summary.events = reader_.events();
-    summary.sample_interval = sample_interval();
-    summary.cost = cost();
   });
   return summary;
 }
 
-std::uint64_t Drain::sample_interval() const {
-  return steering_ ? steering_->interval() : region_.settings().sample_interval;
-}
-
-RecordingCost Drain::cost() const {
-  return steering_ ? steering_->cost() : RecordingCost{};
+Drain::Counts Drain::counts() const {
+  const HeapState& heap = reader_.heap();
+  return {.unknown_frees = heap.unknown_frees(),
+          .implied_frees = heap.implied_frees(),
+          .bad_records = reader_.bad_records(),
+          .events = reader_.events(),
+          .sample_interval = steering_ ? steering_->interval() : region_.settings().sample_interval,
+          .cost = steering_ ? steering_->cost() : RecordingCost{}};
 }
 
 Drain::Threads Drain::threads(const std::vector<std::uint64_t>& ended_untold) {
@@ -156,9 +142,9 @@ void Drain::run() {
 // sampled.
 std::size_t Drain::timed_pass(bool to_the_end) {
   if (!steering_) return reader_.pass(to_the_end);
-  const std::uint64_t before_ns = own_processor_ns();
+  const std::uint64_t before_ns = own_thread_processor_ns();
   const std::size_t events = reader_.pass(to_the_end);
-  if (events != 0) reading_ns_ += own_processor_ns() - before_ns;
+  if (events != 0) reading_ns_ += own_thread_processor_ns() - before_ns;
   steering_->tend(reader_.heap(), reading_ns_);
   return events;
 }

@@ -35,8 +35,7 @@ class Drain {
   Drain(const Drain&) = delete;
   Drain& operator=(const Drain&) = delete;
 
-  struct State {
-    std::vector<HeapState::Site> sites;
+  struct Counts {
     std::uint64_t unknown_frees = 0;
     std::uint64_t implied_frees = 0;
     std::uint64_t bad_records = 0;
@@ -44,21 +43,18 @@ class Drain {
     std::uint64_t sample_interval = 1;  // at this moment
     RecordingCost cost;
   };
+  struct State : Counts {
+    std::vector<HeapState::Site> sites;
+  };
   // All that had happened in the target when this was called. One caller at a time.
   State state();
 
   // The sums of the same, which cost no copy of all sites.
-  struct Summary {
+  struct Summary : Counts {
     HeapCounters heap;
     ThreadCounters threads;
     std::size_t sites = 0;
     std::vector<std::uint32_t> new_stacks;  // of the sites from `first_new_site` on
-    std::uint64_t unknown_frees = 0;
-    std::uint64_t implied_frees = 0;
-    std::uint64_t bad_records = 0;
-    std::uint64_t events = 0;
-    std::uint64_t sample_interval = 1;  // at this moment
-    RecordingCost cost;
   };
   Summary summary(std::size_t first_new_site);
 
@@ -74,8 +70,7 @@ class Drain {
   void finish();
 
  private:
-  std::uint64_t sample_interval() const;
-  RecordingCost cost() const;
+  Counts counts() const;
   void after_a_pass(const std::function<void()>& look);
   void run();
   std::size_t timed_pass(bool to_the_end);

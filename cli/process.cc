@@ -51,6 +51,13 @@ std::string without_deleted(std::string path) {
   return path;
 }
 
+// 0 when there is no such clock.
+std::uint64_t clock_ns(clockid_t clock) {
+  timespec time{};
+  if (clock_gettime(clock, &time) != 0) return 0;
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec);
+}
+
 }  // namespace
 
 std::uint64_t resident_bytes(pid_t pid) {
@@ -72,9 +79,11 @@ std::uint64_t thread_count(pid_t pid) {
 // Of a clock of the kernel's, as stat has hundredths of a second only.
 std::uint64_t processor_ns(pid_t pid) {
   clockid_t clock = 0;
-  timespec time{};
-  if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &time) != 0) return 0;
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec);
+  return clock_getcpuclockid(pid, &clock) == 0 ? clock_ns(clock) : 0;
+}
+
+std::uint64_t own_thread_processor_ns() {
+  return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 std::string working_folder(pid_t pid) {

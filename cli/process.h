@@ -17,6 +17,7 @@ std::uint64_t resident_bytes(pid_t pid);  // 0 when it is gone
 std::uint64_t thread_count(pid_t pid);    // as the kernel counts them; 0 when it is gone
 // Processor time that all its threads have used so far, also those that have ended; 0 when it is gone.
 std::uint64_t processor_ns(pid_t pid);
+std::uint64_t own_thread_processor_ns();  // of the thread that asks
 std::string working_folder(pid_t pid);
 std::vector<std::string> command_words(pid_t pid);  // its name and arguments, as it was started
 std::string command_line(pid_t pid);                // the same joined by blanks

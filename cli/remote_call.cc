@@ -289,13 +289,12 @@ std::int64_t RemoteCall::call_taken_up(const user_regs_struct& registers, const 
   const CallNumberPlace place = find_call_number(code);
   if (place.kind == Kind::kUnknown) return -1;
   if (place.kind == Kind::kInCode) return place.value;
-  const StackCopy stack = copy_stack(registers.rsp);
   // A walk out of two frames has read just up to where the second one was called from: there lie its arguments.
-  const std::uint64_t address = place.kind == Kind::kOnStack
-                                    ? registers.rsp + place.value
-                                    : unwinder_.unwind(machine_registers(registers), stack, 2).reach;
-  std::uint64_t number = 0;
-  return stack.read(address, number) ? static_cast<std::int64_t>(number) : -1;
+  const std::uint64_t address =
+      place.kind == Kind::kOnStack ? registers.rsp + place.value
+                                   : unwinder_.unwind(machine_registers(registers), copy_stack(registers.rsp), 2).reach;
+  std::int64_t number = -1;
+  return read_process_memory(pid_, address, &number, sizeof number) == sizeof number ? number : -1;
 }
 
 StackCopy RemoteCall::copy_stack(std::uint64_t stack_pointer) const {

@@ -119,8 +119,7 @@ const SharedStack& Session::trace_of(std::uint32_t stack) {
   return trace;
 }
 
-template <typename Known>
-Blindness Session::blindness(const Known& known) const {
+Blindness Session::blindness(const Drain::Counts& known) const {
   const shared::Header& header = region_->header();
   Blindness blindness;
   blindness.lost_allocations = header.lost_allocations.load(std::memory_order_relaxed);

@@ -65,8 +65,7 @@ class Session {
   std::map<pid_t, ThreadFacts> details_of_unseen(const CensusInput& input, StackMemory& stacks) const;
   CodeAddress start_routine(const ThreadRecord& record) const;
 
-  template <typename Known>  // Drain::State or Drain::Summary
-  Blindness blindness(const Known& known) const;
+  Blindness blindness(const Drain::Counts& known) const;
   void prefetch_symbols(SymbolService& symbols, const std::vector<std::uint32_t>& stacks);
   void take_back_rings();
 

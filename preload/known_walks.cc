@@ -24,7 +24,7 @@ void KnownWalks::add(const Fingerprint& walk, std::uint64_t stack) {
   Place* table = places_;
   Place* last_set = nullptr;
   std::size_t size = kFirstTable;
-  for (std::uint32_t t = 0; t < kTables && open_table(t, table, size); ++t, table += size, size *= 4) {
+  for (std::uint32_t t = 0; t < kTables && open(t, table, size); ++t, table += size, size *= 4) {
     last_set = table + set_of(walk, size);
     for (Place* place = last_set; place != last_set + kSetPlaces; ++place) {
       if (place->stack.load(std::memory_order_relaxed) == shared::kNoStack) return write(*place, walk, stack);
@@ -33,18 +33,13 @@ void KnownWalks::add(const Fingerprint& walk, std::uint64_t stack) {
   if (last_set != nullptr) write(last_set[walk.low % kSetPlaces], walk, stack);
 }
 
-// Whoever comes first opens, and so may whoever comes at the same time: it does no harm twice.
-bool KnownWalks::open_table(std::uint32_t number, const Place* table, std::size_t size) {
-  std::uint32_t open = open_tables_.load(std::memory_order_acquire);
-  if (number < open) return true;
-  // The kernel is asked once: a refusal takes as long as a permission, and would be asked for at every new walk.
-  if (is_refused_.load(std::memory_order_relaxed)) return false;
-  if (!open_pages(table, size * sizeof(Place))) {
-    is_refused_.store(true, std::memory_order_relaxed);
+// The kernel is asked once: a refusal takes as long as a permission, and would be asked for at every new walk.
+bool KnownWalks::open(std::uint32_t number, const Place* table, std::size_t size) {
+  if (number >= open_tables_.load(std::memory_order_relaxed) && is_refused_.load(std::memory_order_relaxed))
     return false;
-  }
-  open_tables_.compare_exchange_strong(open, number + 1, std::memory_order_acq_rel);
-  return true;
+  const bool is_open = open_table(open_tables_, number, table, size * sizeof(Place));
+  if (!is_open) is_refused_.store(true, std::memory_order_relaxed);
+  return is_open;
 }
 
 }  // namespace leakwatch::preload

@@ -62,7 +62,7 @@ class KnownWalks {
                                      (place.high.load(std::memory_order_relaxed) ^ walk.high);
     return stack & -std::uint64_t{difference == 0};
   }
-  bool open_table(std::uint32_t number, const Place* table, std::size_t size);
+  bool open(std::uint32_t number, const Place* table, std::size_t size);
 
   Place* places_;
   std::atomic<std::uint32_t> open_tables_;

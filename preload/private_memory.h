@@ -3,6 +3,7 @@
 // Zeroed memory of our own, straight from the kernel: never from an allocator, and nothing is touched until it is used.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -45,6 +46,10 @@ inline void* reserve_private(std::size_t bytes) {
   return map_private(bytes, PROT_NONE);
 }
 
+constexpr std::size_t whole_pages(std::size_t bytes) {
+  return (bytes + 4095) & ~std::size_t{4095};
+}
+
 // Makes [begin, begin + bytes) accessible, to whole pages; again if it was already. False when the kernel refuses.
 inline bool open_pages(const void* begin, std::size_t bytes) {
   constexpr std::uintptr_t kPageMask = 4095;
@@ -52,6 +57,17 @@ inline bool open_pages(const void* begin, std::size_t bytes) {
   const std::uintptr_t end = (reinterpret_cast<std::uintptr_t>(begin) + bytes + kPageMask) & ~kPageMask;
   return system_call(SYS_mprotect, static_cast<long>(first), static_cast<long>(end - first), PROT_READ | PROT_WRITE) ==
          0;
+}
+
+// Of a row of tables, of which the first `open` are: opens the one with the number if it is the next. Whoever comes
+// first opens, and so may whoever comes at the same time: it does no harm twice.
+inline bool open_table(std::atomic<std::uint32_t>& open, std::uint32_t number, const void* table, std::size_t bytes) {
+  std::uint32_t before = open.load(std::memory_order_acquire);
+  if (number < before) [[likely]]
+    return true;
+  if (!open_pages(table, bytes)) return false;
+  open.compare_exchange_strong(before, number + 1, std::memory_order_acq_rel);
+  return true;
 }
 
 }  // namespace leakwatch::preload

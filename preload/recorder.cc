@@ -91,9 +91,9 @@ bool is_sampled(Session& session, const ThreadState& thread, const void* block) 
   constexpr std::uint32_t kLookupsPerMeasure = 64;
   if (thread.session != session.id || thread.ring == nullptr || ++thread.ring->lookups % kLookupsPerMeasure != 0)
     return session.sampled.contains(block);
-  const std::uint64_t began = cost_ticks(session.clock);
+  const std::uint64_t began = unordered_time(session.clock);
   const bool found = session.sampled.contains(block);
-  const std::uint64_t ticks = (cost_ticks(session.clock) - began) * kLookupsPerMeasure;
+  const std::uint64_t ticks = (unordered_time(session.clock) - began) * kLookupsPerMeasure;
   if (!found) add_cost(session, thread, &shared::Ring::lookup_ticks, ticks);
   return found;
 }

@@ -13,15 +13,6 @@
 
 namespace leakwatch::preload {
 
-// Nothing has to be ordered by it, as events have: so it need not wait for what came before.
-inline std::uint64_t cost_ticks(shared::Clock clock) {
-#if defined(__x86_64__)
-  if (clock == shared::Clock::kTsc) [[likely]]
-    return __builtin_ia32_rdtsc();
-#endif
-  return monotonic_ns();
-}
-
 // To a counter of the thread's ring, or of the shared one. The thread has joined the session. Cut at kMostCostTicks:
 // also what is huge since the counters of two processors differ and it ran backwards.
 inline void add_cost(Session& session, const ThreadState& thread, std::atomic<std::uint64_t> shared::Ring::*counter,
@@ -39,10 +30,10 @@ inline void add_cost(Session& session, const ThreadState& thread, std::atomic<st
 class CostScope {
  public:
   CostScope(Session& session, const ThreadState& thread)
-      : session_(session), thread_(thread), began_(session.exact ? 0 : cost_ticks(session.clock)) {}
+      : session_(session), thread_(thread), began_(session.exact ? 0 : unordered_time(session.clock)) {}
   ~CostScope() {
     if (!session_.exact) {
-      add_cost(session_, thread_, &shared::Ring::cost_ticks, cost_ticks(session_.clock) - began_);
+      add_cost(session_, thread_, &shared::Ring::cost_ticks, unordered_time(session_.clock) - began_);
     }
   }
   CostScope(const CostScope&) = delete;

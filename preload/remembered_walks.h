@@ -34,6 +34,7 @@
 #include <cstdint>
 
 #include "preload/known_walks.h"
+#include "preload/private_memory.h"
 #include "preload/thread_state.h"
 #include "preload/unwind.h"
 #include "preload/walk_fingerprint.h"
@@ -58,7 +59,7 @@ class RememberedWalks {
     std::atomic<std::uint64_t> content;  // a layout's number, or kBranch and a place in words above sp
   };
   static constexpr std::size_t kTableBytes =
-      (kNodes * sizeof(Node) + kIndexPlaces * sizeof(std::uint32_t) + sizeof(FingerprintKeys) + 4095) & ~4095ul;
+      whole_pages(kNodes * sizeof(Node) + kIndexPlaces * sizeof(std::uint32_t) + sizeof(FingerprintKeys));
   static constexpr std::size_t kMemoryBytes = kTableBytes + KnownWalks::kMemoryBytes + kLayoutBytes;
 
   // `memory` is kMemoryBytes of zeroes at the beginning of a page, of which the first kTableBytes are open; `secret`,

@@ -7,15 +7,9 @@
 
 #include <cstdint>
 
-namespace leakwatch::preload {
+#include "preload/random.h"
 
-// splitmix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
-inline std::uint64_t next_random(std::uint64_t& state) {
-  std::uint64_t z = state += 0x9e3779b97f4a7c15;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
+namespace leakwatch::preload {
 
 // Natural logarithm of u in (0, 1], relative error below 1e-12, without libm, which the object must not need:
 // ln(m 2^e) = e ln 2 + 2 artanh((m-1)/(m+1)) with m in [1/sqrt 2, sqrt 2).

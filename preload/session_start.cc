@@ -31,10 +31,6 @@ std::atomic<std::uint32_t> started{0};  // 1: somebody is starting it, 2: that i
 std::atomic<std::uint32_t> next_id{kFirstSession};
 SessionPage* newest_page;  // all pages, by SessionPage::previous
 
-constexpr std::size_t whole_pages(std::size_t bytes) {
-  return (bytes + 4095) & ~std::size_t{4095};
-}
-
 void before_fork() {
   fork_guard.before_fork();
 }

@@ -38,8 +38,8 @@ std::uint64_t StackTable::find_or_add(const std::uint64_t* addresses, std::uint3
   std::uint64_t id = shared::kNoStack;  // ours, once it is written
   std::size_t table_size = kFirstTable;
   std::uint64_t* table = index_;
-  for (std::size_t t = 0; t < kTables; ++t, table += table_size, table_size *= 4) {
-    if (!open_table(t, table, table_size)) break;
+  for (std::uint32_t t = 0; t < kTables; ++t, table += table_size, table_size *= 4) {
+    if (!open_table(open_tables_, t, table, table_size * sizeof *table)) break;
     const std::size_t home = (hash & (table_size - 1)) & ~(kProbes - 1);
     for (std::size_t i = 0; i < kProbes; ++i) {
       std::atomic_ref<std::uint64_t> place(table[home + i]);
@@ -91,15 +91,6 @@ bool StackTable::open_entries_until(std::uint64_t offset) {
     if (!open_pages(entries_ + open, (wanted - open) * sizeof(std::uint64_t))) return false;
     if (open_entries_.compare_exchange_strong(open, wanted, std::memory_order_acq_rel)) return true;
   }
-  return true;
-}
-
-bool StackTable::open_table(std::size_t number, const std::uint64_t* table, std::size_t size) {
-  std::uint32_t open = open_tables_.load(std::memory_order_acquire);
-  if (number < open) [[likely]]
-    return true;
-  if (!open_pages(table, size * sizeof(std::uint64_t))) return false;
-  open_tables_.compare_exchange_strong(open, static_cast<std::uint32_t>(number) + 1, std::memory_order_acq_rel);
   return true;
 }
 

@@ -38,7 +38,6 @@ class StackTable {
   bool matches(std::uint64_t id, const std::uint64_t* addresses, std::uint32_t depth, std::uint64_t epoch) const;
 
   bool open_entries_until(std::uint64_t offset);
-  bool open_table(std::size_t number, const std::uint64_t* table, std::size_t size);
 
   shared::Header* header_;
   std::uint64_t* entries_;

@@ -17,7 +17,7 @@
 #include "preload/descriptor.h"
 #include "preload/environment.h"
 #include "preload/private_memory.h"
-#include "preload/sampler.h"
+#include "preload/random.h"
 #include "preload/system.h"
 #include "proto/handshake.h"
 #include "proto/shared_memory.h"

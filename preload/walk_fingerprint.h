@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "preload/random.h"
 #include "preload/walk_layout.h"
 #include "proto/shared_memory.h"
 
@@ -35,16 +36,7 @@ struct FingerprintKeys {
   void draw(const void* secret) {
     std::uint64_t state[2];
     __builtin_memcpy(state, secret, sizeof state);
-    for (std::uint64_t& word : words) word = next(state[0], 0x9e3779b97f4a7c15) ^ next(state[1], 0xd1342543de82ef95);
-  }
-
- private:
-  // SplitMix64 by Steele, Lea and Flood.
-  static std::uint64_t next(std::uint64_t& state, std::uint64_t step) {
-    std::uint64_t mixed = state += step;
-    mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9;
-    mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111eb;
-    return mixed ^ mixed >> 31;
+    for (std::uint64_t& word : words) word = next_random(state[0]) ^ next_random(state[1]);
   }
 };
 

@@ -6,6 +6,7 @@
 
 #include "preload/countdown.h"
 #include "preload/hook_gate.h"
+#include "preload/random.h"
 #include "preload/recording_cost.h"
 #include "preload/ring_writer.h"
 #include "preload/session_start.h"

@@ -170,11 +170,11 @@ class Peers(unittest.TestCase):
 
     def test_each_runs_with_its_own_settings(self):
         bench = harness.Bench(pathlib.Path("/root-of-all"), True, 1)
-        bench.work = pathlib.Path("/work")
+        bench.work = pathlib.Path("/scratch")
         tools = {tool.name: peers.in_place(bench, tool) for tool in peers.TOOLS}
         self.assertEqual(tools["jemalloc"].wrap(bench, ["a", 1]),
                          ["env", "LD_PRELOAD=libjemalloc.so.2", "MALLOC_CONF=prof:false", "a", "1"])
-        self.assertIn("HEAPPROFILE=/work/gperftools", tools["gperftools' heap profiler"].wrap(bench, ["a"]))
+        self.assertIn("HEAPPROFILE=/scratch/gperftools", tools["gperftools' heap profiler"].wrap(bench, ["a"]))
         memray = tools["memray run --native"].wrap(bench, ["storm", 2, 7])
         self.assertEqual(memray[1], "/root-of-all/build/bench/memray/bin/memray")
         self.assertEqual(memray[-3:], ["/root-of-all/build/tests/bench/storm-in-python.so", "2", "7"])

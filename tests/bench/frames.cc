@@ -6,8 +6,6 @@
 // taking it, and the fastest rounds are compared, so that an interruption counts in neither. Prints the mean number of
 // frames, and the nanoseconds of processor time that a stack added.
 
-#include <time.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -18,6 +16,7 @@
 #include "cli/shared_region.h"
 #include "preload/ring_writer.h"
 #include "preload/watched_call.h"
+#include "tests/bench/processor_time.h"
 #include "tests/unit/preload_session.h"
 
 namespace {
@@ -67,12 +66,6 @@ template <int Level>
 
 void go_down(Walker& walker, std::uint64_t number) {
   descend<kDepth>(walker, number * 0x9e3779b1);
-}
-
-double processor_time() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
 double time_walks(Walker& walker, bool takes) {

@@ -9,7 +9,6 @@
 // processor time of its threads, in nanoseconds per event. Ends when its standard input does.
 
 #include <pthread.h>
-#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -18,6 +17,8 @@
 #include <cstdlib>
 #include <thread>
 #include <vector>
+
+#include "tests/bench/processor_time.h"
 
 namespace {
 
@@ -67,12 +68,6 @@ void run_batch(Worker& worker, const Load& load) {
     std::free(place);
     place = allocate(worker, load);
   }
-}
-
-double processor_time() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
 pthread_barrier_t barrier;

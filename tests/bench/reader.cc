@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <ctime>
 #include <fstream>
 #include <limits>
 #include <memory>
@@ -28,6 +27,7 @@
 #include "cli/ring_reader.h"
 #include "cli/session.h"
 #include "symbolize/symbol_service.h"
+#include "tests/bench/processor_time.h"
 
 namespace {
 
@@ -40,9 +40,7 @@ constexpr std::uint32_t kDepth = 24;
 constexpr std::uint32_t kSnapshotRings = 4;
 
 double processor_seconds() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+  return processor_time() / 1e9;
 }
 
 // Without the shared memory, which is the target's.

@@ -5,14 +5,14 @@
 // short-lived one (every fourth) or grows one (every fourth): 1.25 allocations and as many frees. Prints two numbers,
 // means over the threads: nanoseconds per iteration, and those of them that it had a processor.
 
-#include <time.h>
-
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
 #include <vector>
+
+#include "tests/bench/processor_time.h"
 
 namespace {
 
@@ -76,12 +76,6 @@ struct Nanoseconds {  // of an iteration
   double wall = 0;
   double processor = 0;
 };
-
-double processor_time() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
 
 Nanoseconds run(unsigned seed, long iterations) {
   Worker worker{0x9e3779b97f4a7c15u * (seed + 1), std::vector<void*>(kLiveBlocks)};

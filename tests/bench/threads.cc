@@ -5,13 +5,14 @@
 // makers, and then what it took of all processors.
 
 #include <pthread.h>
-#include <time.h>
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
 #include <vector>
+
+#include "tests/bench/processor_time.h"
 
 namespace {
 
@@ -38,12 +39,6 @@ template <int Level>
   deepest = Level;  // not a tail call
 }
 
-double processor_time() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
-
 double run(long pairs) {
   const auto begin = std::chrono::steady_clock::now();
   descend<kDepth>(pairs);
@@ -56,7 +51,7 @@ double run(long pairs) {
 int main(int argc, char** argv) {
   const long makers = argc > 1 ? std::atol(argv[1]) : 1;
   const long pairs = argc > 2 ? std::atol(argv[2]) : 20'000;
-  const double processor_begin = processor_time();
+  const double processor_begin = processor_time(CLOCK_PROCESS_CPUTIME_ID);
   std::vector<double> results(static_cast<std::size_t>(makers));
   std::vector<std::thread> threads;
   threads.reserve(results.size());
@@ -64,6 +59,6 @@ int main(int argc, char** argv) {
   for (std::thread& thread : threads) thread.join();
   double sum = 0;
   for (const double result : results) sum += result;
-  const double processor = processor_time() - processor_begin;
+  const double processor = processor_time(CLOCK_PROCESS_CPUTIME_ID) - processor_begin;
   std::printf("%.1f %.1f\n", sum / static_cast<double>(makers), processor / static_cast<double>(pairs));
 }

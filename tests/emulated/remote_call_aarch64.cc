@@ -36,6 +36,26 @@ extern const char came_here[];
 extern const char own_signal_return[];  // what libc gave the kernel before the vDSO had it
 
 asm(R"(
+        .macro  vectors operation, base
+        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+        \operation q\n, [\base, #16 * \n]
+        .endr
+        .irp    n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+        \operation q\n, [\base, #16 * \n]
+        .endr
+        .endm
+        .macro  kept operation          // what a function keeps for its caller, but for the frame record
+        \operation x19, x20, [sp, #16]
+        \operation x21, x22, [sp, #32]
+        \operation x23, x24, [sp, #48]
+        \operation x25, x26, [sp, #64]
+        \operation x27, x28, [sp, #80]
+        \operation d8, d9, [sp, #96]
+        \operation d10, d11, [sp, #112]
+        \operation d12, d13, [sp, #128]
+        \operation d14, d15, [sp, #144]
+        .endm
+
         .text
         .balign 4
         .globl  become, came_here, own_signal_return
@@ -44,27 +64,14 @@ own_signal_return:
         svc     #0
 
 become: stp     x29, x30, [sp, #-160]!
-        stp     x19, x20, [sp, #16]
-        stp     x21, x22, [sp, #32]
-        stp     x23, x24, [sp, #48]
-        stp     x25, x26, [sp, #64]
-        stp     x27, x28, [sp, #80]
-        stp     d8, d9, [sp, #96]
-        stp     d10, d11, [sp, #112]
-        stp     d12, d13, [sp, #128]
-        stp     d14, d15, [sp, #144]
+        kept    stp
         adrp    x0, own_stack
         mov     x1, sp
         str     x1, [x0, :lo12:own_stack]
         adrp    x16, begun_with
         add     x16, x16, :lo12:begun_with
         add     x17, x16, #272
-        .irp    n, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
-        ldr     q\n, [x17, #16 * \n]
-        .endr
-        .irp    n, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
-        ldr     q\n, [x17, #16 * \n]
-        .endr
+        vectors ldr, x17
         ldr     w0, [x17, #512]
         msr     fpsr, x0
         ldr     w0, [x17, #516]
@@ -93,12 +100,7 @@ came_here:
         mrs     x2, nzcv
         str     x2, [x0, #264]
         add     x1, x0, #272
-        .irp    n, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
-        str     q\n, [x1, #16 * \n]
-        .endr
-        .irp    n, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
-        str     q\n, [x1, #16 * \n]
-        .endr
+        vectors str, x1
         mrs     x2, fpsr
         str     w2, [x1, #512]
         mrs     x2, fpcr
@@ -107,15 +109,7 @@ came_here:
         adrp    x0, own_stack
         ldr     x1, [x0, :lo12:own_stack]
         mov     sp, x1
-        ldp     x19, x20, [sp, #16]
-        ldp     x21, x22, [sp, #32]
-        ldp     x23, x24, [sp, #48]
-        ldp     x25, x26, [sp, #64]
-        ldp     x27, x28, [sp, #80]
-        ldp     d8, d9, [sp, #96]
-        ldp     d10, d11, [sp, #112]
-        ldp     d12, d13, [sp, #128]
-        ldp     d14, d15, [sp, #144]
+        kept    ldp
         ldp     x29, x30, [sp], #160
         ret
 )");

@@ -27,6 +27,10 @@ std::uint64_t fill(preload::Session& session, ThreadState& thread) {
   return written;
 }
 
+void write_a_quarter(preload::Session& session, ThreadState& thread) {
+  for (std::uint64_t i = 0; i < session.ring_words / 4; i += 2) write_event(session, thread, kEvent, 0);
+}
+
 template <class Call>
 std::uint64_t nanoseconds_of(Call call) {
   const std::uint64_t begin = monotonic_ns();
@@ -140,7 +144,7 @@ TEST_CASE("a thread with room in its ring notices within a quarter of it that th
   region.header().reader_left = 1;
   write_event(*session, thread, kEvent, 0);
   CHECK(session.is_active());
-  for (std::uint64_t i = 0; i < session->ring_words / 4; i += 2) write_event(*session, thread, kEvent, 0);
+  write_a_quarter(*session, thread);
   CHECK_FALSE(session.is_active());
   CHECK(region.header().ended == static_cast<std::uint32_t>(shared::End::kReaderLeft));
 }
@@ -153,7 +157,7 @@ TEST_CASE("a reader asleep is woken before the ring is full") {
   region.header().reader_sleeps = 1;
   write_event(*session, thread, kEvent, 0);
   CHECK(region.header().reader_sleeps == 1);  // one event is no reason
-  for (std::uint64_t i = 0; i < session->ring_words / 4; i += 2) write_event(*session, thread, kEvent, 0);
+  write_a_quarter(*session, thread);
   CHECK(region.header().reader_sleeps == 0);
 }
 
