@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See the header. A pass that found nothing is followed by a nap on a futex, from which the target wakes us when a ring
-// fills.
+// See the header. A pass is followed by a nap on a futex, from which the target wakes us when a ring fills.
 
 #include "cli/drain.h"
 
@@ -19,10 +18,7 @@ namespace leakwatch {
 
 namespace {
 
-constexpr std::uint64_t kShortNapNs = 500'000;
-constexpr std::uint64_t kLongNapNs = 20'000'000;
-constexpr std::uint32_t kPassesUntilLongNap = 40;
-static_assert(kLongNapNs < shared::kHeartbeatNs);
+static_assert(DrainPace::kLongestNs < shared::kHeartbeatNs);
 
 void futex_wait(const void* word, std::uint32_t expected, std::uint64_t nanoseconds) {
   const timespec timeout{static_cast<time_t>(nanoseconds / 1'000'000'000),
@@ -157,13 +153,13 @@ void Drain::publish_progress(std::size_t events) {
   if (header.writers_waiting.load() != 0) futex_wake(&header.progress);
 }
 
+// Events of an exact session come in streams: there is no rest until one ends.
 void Drain::rest(std::size_t events) {
-  idle_passes_ = events == 0 ? idle_passes_ + 1 : 0;
-  if (events != 0) return;
+  if (is_exact() && events != 0) return;
+  const std::uint64_t nanoseconds = pace_.rest_ns(reader_.fullest_ring_words(), region_.ring_words());
   shared::Header& header = region_.header();
   header.reader_sleeps.store(1);
-  if (!wish_waits_.load(std::memory_order_acquire))
-    futex_wait(&header.reader_sleeps, 1, idle_passes_ < kPassesUntilLongNap ? kShortNapNs : kLongNapNs);
+  if (!wish_waits_.load(std::memory_order_acquire)) futex_wait(&header.reader_sleeps, 1, nanoseconds);
   header.reader_sleeps.store(0);
 }
 

@@ -18,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "cli/drain_pace.h"
 #include "cli/heap_state.h"
 #include "cli/ring_reader.h"
 #include "cli/shared_region.h"
@@ -75,6 +76,7 @@ class Drain {
   void run();
   std::size_t timed_pass(bool to_the_end);
   void publish_progress(std::size_t events);
+  bool is_exact() const { return region_.settings().sample_interval == 1; }
   void rest(std::size_t events);
   void wake();
 
@@ -82,7 +84,7 @@ class Drain {
   RingReader reader_;
   std::optional<Steering> steering_;  // not of an exact session
   std::uint64_t reading_ns_ = 0;      // processor time of passes that found something
-  std::uint32_t idle_passes_ = 0;
+  DrainPace pace_;
 
   std::mutex mutex_;
   std::condition_variable answered_;

@@ -4,6 +4,7 @@
 
 #include "cli/ring_reader.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace leakwatch {
@@ -15,6 +16,7 @@ std::size_t RingReader::pass(bool to_the_end) {
   const std::uint64_t horizon = to_the_end ? std::numeric_limits<std::uint64_t>::max() : now(region_.settings().clock);
   const std::uint32_t rings = region_.rings_used();
   std::size_t taken = 0;
+  fullest_ring_words_ = 0;
   for (std::uint32_t i = 0; i < rings; ++i) taken += take_ring(i);
   merger_.sort_ring(0);
   merger_.merge_batches_until(horizon, [this](std::span<const RingEvent> batch) { apply(batch); });
@@ -33,6 +35,7 @@ void RingReader::apply(std::span<const RingEvent> batch) {
 
 std::size_t RingReader::take_ring(std::uint32_t index) {
   if (!region_.take_words(index, words_)) ++bad_records_;
+  fullest_ring_words_ = std::max(fullest_ring_words_, words_.size());
   if (words_.empty()) return 0;
   std::vector<Event>& events = merger_.ring(index);
   const std::size_t before = events.size();

@@ -28,7 +28,8 @@ class RingReader {
   const HeapState& heap() const { return heap_; }
   ThreadLedger& threads() { return threads_; }
   std::uint64_t bad_records() const { return bad_records_; }
-  std::uint64_t events() const { return events_; }  // taken so far
+  std::uint64_t events() const { return events_; }                        // taken so far
+  std::size_t fullest_ring_words() const { return fullest_ring_words_; }  // that the last pass found
 
  private:
   std::size_t take_ring(std::uint32_t index);
@@ -41,6 +42,7 @@ class RingReader {
   std::vector<std::uint64_t> words_;
   std::uint64_t bad_records_ = 0;
   std::uint64_t events_ = 0;
+  std::size_t fullest_ring_words_ = 0;
 };
 
 }  // namespace leakwatch

@@ -53,6 +53,7 @@ class SharedRegion {
   shared::Header& header() { return *header_; }
   shared::Ring& ring(std::uint32_t index) { return rings_[index]; }
   std::uint32_t ring_count() const { return ring_count_; }
+  std::uint64_t ring_words() const { return ring_words_; }
   std::uint32_t rings_used() const;  // at most ring_count
 
   // The sum of a counter over all rings. It may wrap, or fall: it is what the target's threads say.

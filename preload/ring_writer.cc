@@ -52,8 +52,8 @@ bool wait_for_room(Session& session, const shared::Ring& ring, std::uint64_t end
   return room;
 }
 
-// The reader is looked at, and woken if it sleeps, when an event reaches another quarter of the ring. If it has said
-// good-bye this was the last event.
+// The reader is looked at when an event reaches another quarter of the ring: woken if it sleeps while half of the ring
+// is full. If it has said good-bye this was the last event.
 std::uint64_t quarter_end(const Session& session, std::uint64_t position) {
   return (position | (session.ring_words / 4 - 1)) + 1;
 }
@@ -71,7 +71,8 @@ bool write(Session& session, shared::Ring& ring, std::uint64_t& quiet_until, con
   for (std::uint32_t i = 0; i < count; ++i) base[(position + i) & mask] = words[i];
   ring.write_position.store(end, std::memory_order_release);
   if (end >= quarter_end(session, position)) {
-    session.wake_reader();
+    if (static_cast<std::int64_t>(room_until - end) <= static_cast<std::int64_t>(session.ring_words / 2))
+      session.wake_reader();
     if (session.header->reader_left.load(std::memory_order_relaxed) != 0) session.end(shared::End::kReaderLeft);
   }
   const std::uint64_t last_quiet = quarter_end(session, end) - 1;

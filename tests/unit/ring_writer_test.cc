@@ -5,6 +5,7 @@
 #include "preload/ring_writer.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "tests/unit/catch.h"
 #include "tests/unit/preload_session.h"
@@ -149,16 +150,31 @@ TEST_CASE("a thread with room in its ring notices within a quarter of it that th
   CHECK(region.header().ended == static_cast<std::uint32_t>(shared::End::kReaderLeft));
 }
 
-TEST_CASE("a reader asleep is woken before the ring is full") {
+TEST_CASE("a reader asleep is woken when half of a ring is full") {
   SharedRegion region(sampled());
   PreloadSession session(region);
   ThreadState thread{};
   claim_ring(*session, thread);
   region.header().reader_sleeps = 1;
   write_event(*session, thread, kEvent, 0);
-  CHECK(region.header().reader_sleeps == 1);  // one event is no reason
+  write_a_quarter(*session, thread);
+  CHECK(region.header().reader_sleeps == 1);
   write_a_quarter(*session, thread);
   CHECK(region.header().reader_sleeps == 0);
+}
+
+TEST_CASE("a reader asleep is left alone by a thread whose ring it keeps empty") {
+  SharedRegion region(sampled());
+  PreloadSession session(region);
+  ThreadState thread{};
+  claim_ring(*session, thread);
+  region.header().reader_sleeps = 1;
+  std::vector<std::uint64_t> words;
+  for (int i = 0; i < 12; ++i) {
+    write_a_quarter(*session, thread);
+    region.take_words(static_cast<std::uint32_t>(session->index_of(*thread.ring)), words);
+  }
+  CHECK(region.header().reader_sleeps == 1);
 }
 
 }  // namespace
