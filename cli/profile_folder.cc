@@ -132,6 +132,13 @@ ProfileFolder::ProfileFolder(std::string path) : path_(std::move(path)) {
   }
 }
 
+ProfileFolder ProfileFolder::make_new(const std::string& path) {
+  std::string name = path;
+  for (int number = 2; mkdir(name.c_str(), 0700) != 0 && errno == EEXIST; ++number)
+    name = fmt::format("{}-{}", path, number);
+  return ProfileFolder(name);
+}
+
 ProfileFolder::Written ProfileFolder::write(const std::string& kind, const std::string& bytes,
                                             const std::string& ending) {
   int& next = next_number(kind, ending);

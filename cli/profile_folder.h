@@ -16,6 +16,9 @@ class ProfileFolder {
   // be written to, or when it already holds profiles (the message names -o).
   explicit ProfileFolder(std::string path);
 
+  // A new folder of this name, or where there is one, as process ids come back, PATH-2, PATH-3, ... Throws as above.
+  static ProfileFolder make_new(const std::string& path);
+
   struct Written {
     std::string path;   // empty when it failed
     std::string error;  // a sentence, empty when it worked

@@ -41,15 +41,15 @@ Watcher::Watcher(const WatchOptions& options, const Signals& signals, Rendezvous
       signals_(signals),
       rendezvous_(rendezvous),
       process_(std::move(process)),
-      writer_(ProfileFolder(folder_path()), options.quiet),
+      writer_(make_folder(), options.quiet),
       watch_(process_.command) {
   if (options_.http) http_.emplace(*options_.http, options_.http_hosts, watch_, history_, process_.pid);
 }
 
-std::string Watcher::folder_path() const {
-  if (!options_.output.empty()) return options_.output;
+ProfileFolder Watcher::make_folder() const {
+  if (!options_.output.empty()) return ProfileFolder(options_.output);
   const std::string name = std::filesystem::path(process_.command.at(0)).filename().string();
-  return fmt::format("leakwatch-{}-{}", name, process_.pid);
+  return ProfileFolder::make_new(fmt::format("leakwatch-{}-{}", name, process_.pid));
 }
 
 void Watcher::announce() const {

@@ -66,7 +66,7 @@ class Watcher {
   void conclude();
 
  private:
-  std::string folder_path() const;
+  ProfileFolder make_folder() const;
   std::string format_interval() const;
   void wait_for_something(const WatchRules& rules);
   void welcome(const WatchRules& rules);

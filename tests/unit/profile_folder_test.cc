@@ -102,6 +102,24 @@ class TinyFileSystem {
 
 }  // namespace
 
+TEST_CASE("a folder that is to be new leaves those of its name alone") {
+  const TemporaryFolder above;
+  const std::string name = above.path() / "leakwatch-service-7";
+  CHECK(ProfileFolder::make_new(name).path() == name);
+  CHECK(mode_of(name) == 0700);
+  touch(fs::path(name) / "heap.0001.pb.gz");
+  CHECK(ProfileFolder::make_new(name).path() == name + "-2");
+  touch(name + "-3");
+  ProfileFolder folder = ProfileFolder::make_new(name);
+  CHECK(folder.path() == name + "-4");
+  CHECK(folder.write("heap", "profile").path == name + "-4/heap.0001.pb.gz");
+  CHECK(names_in(name) == std::set<std::string>{"heap.0001.pb.gz"});
+}
+
+TEST_CASE("a new folder that cannot be made is an error") {
+  CHECK_THROWS_AS(ProfileFolder::make_new("/proc/leakwatch-service-7"), Error);
+}
+
 TEST_CASE("a folder is made with its parents, for its owner alone") {
   const TemporaryFolder temporary;
   const ProfileFolder folder(temporary.path() / "a/b/c///");
