@@ -107,7 +107,7 @@ std::optional<std::vector<SeccompFilter>> read_filters(pid_t tid) {
       .get();
 }
 
-void refuse_filtered_thread(const std::string& subject, pid_t tid) {
+void refuse_filtered_thread(const std::string& subject, pid_t tid, JoiningCalls calls) {
   const auto filters = read_filters(tid);
   if (!filters) {
     refuse(
@@ -116,30 +116,12 @@ void refuse_filtered_thread(const std::string& subject, pid_t tid) {
                     "with leakwatch run.",
                     subject));
   }
-  const auto forbidden = find_forbidden_call(*filters);
+  const auto forbidden = find_forbidden_call(*filters, calls);
   if (!forbidden) return;
   refuse(
       fmt::format("{} has a seccomp filter that forbids {}{}, which joining it needs. Permit that, or start the "
                   "program with leakwatch run, which asks for it before the filter is there.",
                   subject, forbidden->name, forbidden->is_fatal ? " on pain of death" : ""));
-}
-
-// Filters that are around us too are a container's, and we do ourselves what they let through. A kernel that does not
-// count them (before Linux 5.9) leaves us to read them.
-void refuse_filtered(pid_t pid, const std::string& subject) {
-  const std::uint64_t around_us = StatusFile::of_process(getpid()).number("Seccomp_filters");
-  for (const pid_t tid : list_threads(pid)) {
-    const StatusFile status = StatusFile::of_thread(pid, tid);
-    const std::uint64_t mode = status.number("Seccomp");
-    if (mode == kStrictMode) {
-      refuse(
-          fmt::format("{} has a thread in seccomp's strict mode, in which it may only read and write. Start it with "
-                      "leakwatch run.",
-                      subject));
-    }
-    const bool is_ours = status.text("Seccomp_filters") && status.number("Seccomp_filters") <= around_us;
-    if (mode == kFilterMode && !is_ours) refuse_filtered_thread(subject, tid);
-  }
 }
 
 std::vector<std::string> library_paths(const LoadedModules& modules) {
@@ -238,6 +220,24 @@ void refuse_watched(pid_t pid, const LoadedModules& modules, const std::string& 
 
 }  // namespace
 
+// Filters that are around us too are a container's, and we do ourselves what they let through. A kernel that does not
+// count them (before Linux 5.9) leaves us to read them.
+void refuse_filtered(pid_t pid, const std::string& subject, JoiningCalls calls) {
+  const std::uint64_t around_us = StatusFile::of_process(getpid()).number("Seccomp_filters");
+  for (const pid_t tid : list_threads(pid)) {
+    const StatusFile status = StatusFile::of_thread(pid, tid);
+    const std::uint64_t mode = status.number("Seccomp");
+    if (mode == kStrictMode) {
+      refuse(
+          fmt::format("{} has a thread in seccomp's strict mode, in which it may only read and write. Start it with "
+                      "leakwatch run.",
+                      subject));
+    }
+    const bool is_ours = status.text("Seccomp_filters") && status.number("Seccomp_filters") <= around_us;
+    if (mode == kFilterMode && !is_ours) refuse_filtered_thread(subject, tid, calls);
+  }
+}
+
 AttachFacts inspect_process(pid_t pid) {
   const StatusFile status = StatusFile::of_process(pid);
   refuse_absent(pid, status);
@@ -257,7 +257,7 @@ AttachFacts inspect_process(pid_t pid) {
   refuse_unknown_libc(safety, subject);
   refuse_watched(pid, safety.modules(), subject);
   refuse_shadow_stack(pid, subject);
-  refuse_filtered(pid, subject);
+  refuse_filtered(pid, subject, JoiningCalls::kOfAll);
   facts.own_operators = has_own_operators(safety.modules());
   facts.object = find_object(pid, safety.modules());
   return facts;
@@ -279,7 +279,7 @@ AttachFacts inspect_sleeping_process(pid_t pid) {
     facts.warnings = inspect_program(pid, subject, modules);
     refuse_watched(pid, modules, subject);
   }
-  refuse_filtered(pid, subject);
+  refuse_filtered(pid, subject, JoiningCalls::kOfAll);
   return facts;
 }
 

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "cli/seccomp_filter.h"
+
 namespace leakwatch {
 
 // Our object, as a process has it loaded.
@@ -34,6 +36,9 @@ struct AttachFacts {
   std::optional<LoadedObject> object;
   std::vector<std::string> warnings;  // whole sentences
 };
+
+// Throws Error when a seccomp filter of one of the process's threads, `subject` in words, forbids one of the calls.
+void refuse_filtered(pid_t pid, const std::string& subject, JoiningCalls calls);
 
 // Throws Error: with status 127 when there is no such process, and 126 for all else, with a message that says why it
 // cannot be joined and what would permit it.

@@ -82,11 +82,13 @@ void AttachedObject::load() {
   refuse_other_version(facts_);
   if (facts_.object) return;
   const std::string object = preload_object(facts_.own_operators);
-  ObjectDelivery delivery(facts_, object);
+  ObjectDelivery delivery(facts_, object, remote_);
   const std::uint64_t open = remote_.find_function(ModuleRole::kLibc, "dlopen");
   if (open == 0) refuse(facts_.pid, "its libc has no dlopen");
   constexpr std::uint64_t kMode = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
   const RemoteCallResult result = remote_.call(open, {delivery.path(), kMode}, kPatience);
+  // Not from under a loader that is still at it.
+  if (result.state != State::kBegun) delivery.withdraw();
   if (result.state != State::kReturned) {
     const bool is_under_way = result.state == State::kBegun;
     refuse(facts_.pid, is_under_way ? "it did not load the object in time" : result.reason);

@@ -16,6 +16,7 @@
 #include <filesystem>
 
 #include "cli/error.h"
+#include "cli/refusal.h"
 
 namespace leakwatch {
 
@@ -40,30 +41,59 @@ bool can_load(const AttachFacts& process, const std::string& object) {
          permits_execution(theirs.number());
 }
 
-void copy(const std::string& object, int folder, const std::string& name) {
-  const auto fail = [&](const char* what) {
-    throw Error(fmt::format("cannot {} {} for the process: {}", what, object, std::strerror(errno)));
-  };
+[[noreturn]] void fail(const char* what, const std::string& object) {
+  throw Error(fmt::format("cannot {} {} for the process: {}", what, object, std::strerror(errno)));
+}
+
+void copy(const std::string& object, int to) {
   const Descriptor from(open(object.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat status {};
-  if (!from.is_open() || fstat(from.number(), &status) != 0) fail("read");
-  const Descriptor to(openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!to.is_open()) fail("copy");
+  if (!from.is_open() || fstat(from.number(), &status) != 0) fail("read", object);
   for (off_t done = 0; done < status.st_size;) {
-    const ssize_t part = sendfile(to.number(), from.number(), &done, static_cast<std::size_t>(status.st_size - done));
-    if (part <= 0) fail("copy");
+    const ssize_t part = sendfile(to, from.number(), &done, static_cast<std::size_t>(status.st_size - done));
+    if (part <= 0) fail("copy", object);
   }
-  if (fchmod(to.number(), 0555) != 0) fail("copy");
 }
 
 }  // namespace
 
-ObjectDelivery::ObjectDelivery(const AttachFacts& process, const std::string& object) : path_(object) {
+ObjectDelivery::ObjectDelivery(const AttachFacts& process, const std::string& object, RemoteCall& remote)
+    : path_(object) {
   if (can_load(process, object)) return;
+  try {
+    copy_to_folder(process, object);
+  } catch (const Error& no_folder) {
+    folder_.reset();
+    try {
+      copy_to_memory(process, object, remote);
+    } catch (const Error& no_memory) {
+      refuse(fmt::format("{} Nor can the object be brought there in memory: {}", no_folder.what(), no_memory.what()));
+    }
+  }
+}
+
+void ObjectDelivery::copy_to_folder(const AttachFacts& process, const std::string& object) {
   folder_.emplace(process.pid, process.user, process.group, SharedFolder::Purpose::kCode);
   const std::string name = std::filesystem::path(object).filename();
-  copy(object, folder_->descriptor(), name);
+  const Descriptor to(
+      openat(folder_->descriptor(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!to.is_open()) fail("copy", object);
+  copy(object, to.number());
+  if (fchmod(to.number(), 0555) != 0) fail("copy", object);
   path_ = folder_->path() + "/" + name;
+}
+
+void ObjectDelivery::copy_to_memory(const AttachFacts& process, const std::string& object, RemoteCall& remote) {
+  refuse_filtered(process.pid, "it", JoiningCalls::kOfMemoryFile);
+  memory_.emplace(process.pid, remote, std::filesystem::path(object).stem());
+  copy(object, memory_->descriptor());
+  path_ = memory_->path();
+}
+
+void ObjectDelivery::withdraw() {
+  folder_.reset();
+  if (memory_) memory_->close();
+  memory_.reset();
 }
 
 }  // namespace leakwatch

@@ -188,6 +188,15 @@ constexpr NeededCall kNeeded[] = {
 #endif
 };
 
+constexpr NeededCall kNeededForMemoryFile[] = {
+    {"memfd_create", SYS_memfd_create, {0, MFD_CLOEXEC, 0, 0, 0, 0}},
+};
+
+std::span<const NeededCall> needed(JoiningCalls calls) {
+  if (calls == JoiningCalls::kOfMemoryFile) return kNeededForMemoryFile;
+  return kNeeded;
+}
+
 bool lets_through(std::uint32_t answer) {
   const std::uint32_t action = answer & SECCOMP_RET_ACTION_FULL;
   return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG;
@@ -211,15 +220,15 @@ std::uint32_t run_seccomp_filter(std::span<const sock_filter> filter, const secc
   return kWrong;
 }
 
-std::optional<ForbiddenCall> find_forbidden_call(std::span<const SeccompFilter> filters) {
-  for (const NeededCall& needed : kNeeded) {
+std::optional<ForbiddenCall> find_forbidden_call(std::span<const SeccompFilter> filters, JoiningCalls calls) {
+  for (const NeededCall& each : needed(calls)) {
     seccomp_data call{};
-    call.nr = needed.number;
+    call.nr = each.number;
     call.arch = kArchitecture;
-    std::copy(needed.arguments.begin(), needed.arguments.end(), std::begin(call.args));
+    std::copy(each.arguments.begin(), each.arguments.end(), std::begin(call.args));
     for (const SeccompFilter& filter : filters) {
       const std::uint32_t answer = run_seccomp_filter(filter, call);
-      if (!lets_through(answer)) return ForbiddenCall{needed.name, is_fatal(answer)};
+      if (!lets_through(answer)) return ForbiddenCall{each.name, is_fatal(answer)};
     }
   }
   return std::nullopt;

@@ -26,7 +26,13 @@ struct ForbiddenCall {
   bool is_fatal = false;  // it would end the thread or the process, rather than fail
 };
 
-// The first call that one of the filters does not let through; nothing when all get through.
-std::optional<ForbiddenCall> find_forbidden_call(std::span<const SeccompFilter> filters);
+enum class JoiningCalls : std::uint8_t {
+  kOfAll,         // whatever way the object comes
+  kOfMemoryFile,  // when it comes as one (memory_file.h)
+};
+
+// The first of these calls that one of the filters does not let through; nothing when all get through.
+std::optional<ForbiddenCall> find_forbidden_call(std::span<const SeccompFilter> filters,
+                                                 JoiningCalls calls = JoiningCalls::kOfAll);
 
 }  // namespace leakwatch

@@ -21,10 +21,10 @@ bool is_same_module(const Module& a, const Module& b) {
   return a.build_id == b.build_id;
 }
 
-// Our own object: pthread_join and its kin wait inside a hook.
+// Our own object, also when it lies in memory ("/memfd:libleakwatch-..."): pthread_join and its kin wait inside a hook.
 bool is_ours(const Module& module) {
   const std::string_view path = module.path;
-  return path.substr(path.rfind('/') + 1).starts_with("libleakwatch");
+  return path.substr(path.find_last_of("/:") + 1).starts_with("libleakwatch");
 }
 
 ThreadFacts facts_of(const KnownThread& known) {

@@ -72,6 +72,18 @@ else
   echo "left out: the build folder is not readable to others"
 fi
 
+echo "nothing can be written that may be executed"
+begin_apart "cd / && for folder in / /tmp /run; do mount --bind \$folder \$folder && mount -o remount,bind,ro \$folder || exit; done; for folder in /var/tmp /dev/shm; do mount -t tmpfs -o noexec tmpfs \$folder; done; mount -t tmpfs tmpfs '$folder'; cd /"
+open_files() { ls "/proc/$target/fd" | wc -l; }
+files=$(open_files)
+visit memory
+grep -q 'memfd:libleakwatch' "/proc/$target/maps" || fail "the object is not in memory"
+expect "open files of the service" "$(open_files)" "$files"
+visit again
+expect "open files of the service" "$(open_files)" "$files"
+expect_clean
+end
+
 echo "nothing can be written"
 begin_apart "cd / && for folder in / /tmp /var/tmp /dev/shm /run; do mount --bind \$folder \$folder && mount -o remount,bind,ro \$folder || exit; done; cd /"
 "$LEAKWATCH" attach -o refused "$target" 2>refused.stderr

@@ -8,6 +8,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <iterator>
+
 #include "cli/error.h"
 #include "cli/loaded_modules.h"
 #include "cli/remote_call.h"
@@ -64,9 +66,7 @@ bool changes_root(const std::filesystem::path& root, std::string& program) {
   return chroot(root.c_str()) == 0 && chdir("/") == 0;
 }
 
-// It is mapped by the process itself, and gone from its folders afterwards.
-void check_loads(pid_t pid, ObjectDelivery& delivery) {
-  RemoteCall remote(pid);
+void check_is_loaded_by(RemoteCall& remote, const ObjectDelivery& delivery) {
   const std::uint64_t open_object = remote.find_function(ModuleRole::kLibc, "dlopen");
   REQUIRE(open_object != 0);
   constexpr std::uint64_t kNow = 2;  // RTLD_NOW
@@ -74,6 +74,11 @@ void check_loads(pid_t pid, ObjectDelivery& delivery) {
   INFO(result.reason);
   REQUIRE(result.state == RemoteCallResult::State::kReturned);
   CHECK(remote.find_function(ModuleRole::kOwn, "leakwatch_test") != 0);
+}
+
+// It is mapped by the process itself, and gone from its folders afterwards.
+void check_loads(pid_t pid, RemoteCall& remote, ObjectDelivery& delivery) {
+  check_is_loaded_by(remote, delivery);
   const std::string seen = fmt::format("/proc/{}/root{}", pid, delivery.path());
   CHECK(std::filesystem::exists(seen));
   const bool is_copy = delivery.is_copy();
@@ -87,10 +92,11 @@ TEST_CASE("an object that the process sees is loaded from where it is", "[attach
   const SomeObject object;
   SpawnedProgram program(kSleeper);
   REQUIRE(program.start());
-  ObjectDelivery delivery(facts_of(program.pid()), object.path());
+  RemoteCall remote(program.pid());
+  ObjectDelivery delivery(facts_of(program.pid()), object.path(), remote);
   CHECK_FALSE(delivery.is_copy());
   CHECK(delivery.path() == object.path());
-  check_loads(program.pid(), delivery);
+  check_loads(program.pid(), remote, delivery);
 }
 
 #define START_OR_SKIP(program, ...)                     \
@@ -107,9 +113,10 @@ TEST_CASE("a process with other mounts gets a copy", "[attach]") {
   START_OR_SKIP(program, CLONE_NEWNS, [&](std::string&) {
     return mounts_apart() && covers(std::filesystem::path(object.path()).parent_path().c_str(), 0);
   });
-  ObjectDelivery delivery(facts_of(program.pid()), object.path());
+  RemoteCall remote(program.pid());
+  ObjectDelivery delivery(facts_of(program.pid()), object.path(), remote);
   CHECK(delivery.is_copy());
-  check_loads(program.pid(), delivery);
+  check_loads(program.pid(), remote, delivery);
 }
 
 TEST_CASE("a process with another root gets a copy there", "[attach]") {
@@ -119,10 +126,11 @@ TEST_CASE("a process with another root gets a copy there", "[attach]") {
   SpawnedProgram program(kSleeper);
   START_OR_SKIP(program, CLONE_NEWNS,
                 [&](std::string& path) { return mounts_apart() && changes_root(root.path(), path); });
-  ObjectDelivery delivery(facts_of(program.pid()), object.path());
+  RemoteCall remote(program.pid());
+  ObjectDelivery delivery(facts_of(program.pid()), object.path(), remote);
   CHECK(delivery.is_copy());
   CHECK(delivery.path().starts_with("/tmp/leakwatch-"));
-  check_loads(program.pid(), delivery);
+  check_loads(program.pid(), remote, delivery);
   CHECK(std::filesystem::is_empty(root.path() / "tmp"));
 }
 
@@ -134,24 +142,54 @@ TEST_CASE("folders from which nothing may be executed are passed over", "[attach
   START_OR_SKIP(program, CLONE_NEWNS, [&](std::string& path) {
     return mounts_apart() && changes_root(root.path(), path) && covers("/tmp", MS_NOEXEC);
   });
-  ObjectDelivery delivery(facts_of(program.pid()), object.path());
+  RemoteCall remote(program.pid());
+  ObjectDelivery delivery(facts_of(program.pid()), object.path(), remote);
   CHECK(delivery.path().starts_with("/leakwatch-"));
-  check_loads(program.pid(), delivery);
+  check_loads(program.pid(), remote, delivery);
 }
 
-TEST_CASE("a process without a folder for it is told what would permit it", "[attach]") {
+// Its root cannot be written to, and from its /tmp nothing may be executed, as in hardened containers.
+bool has_no_folder(const std::filesystem::path& root, std::string& program, bool has_proc) {
+  std::filesystem::create_directories(root / "proc");
+  return mounts_apart() && mount(root.c_str(), root.c_str(), nullptr, MS_BIND, nullptr) == 0 &&
+         (!has_proc || mount("proc", (root / "proc").c_str(), "proc", 0, nullptr) == 0) &&
+         changes_root(root, program) && covers("/tmp", MS_NOEXEC) &&
+         mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) == 0;
+}
+
+std::size_t open_files(pid_t pid) {
+  const std::filesystem::directory_iterator all(fmt::format("/proc/{}/fd", pid));
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+TEST_CASE("a process without a folder for it gets the object in memory", "[attach]") {
   SKIP_WITHOUT_PTRACE();
   const SomeObject object;
   const TemporaryFolder root;
   SpawnedProgram program(kSleeper);
-  START_OR_SKIP(program, CLONE_NEWNS, [&](std::string& path) {
-    return mounts_apart() && mount(root.path().c_str(), root.path().c_str(), nullptr, MS_BIND, nullptr) == 0 &&
-           changes_root(root.path(), path) && covers("/tmp", MS_NOEXEC) &&
-           mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) == 0;
-  });
+  START_OR_SKIP(program, CLONE_NEWNS, [&](std::string& path) { return has_no_folder(root.path(), path, true); });
+  const std::size_t files = open_files(program.pid());
+  RemoteCall remote(program.pid());
+  ObjectDelivery delivery(facts_of(program.pid()), object.path(), remote);
+  CHECK(delivery.is_copy());
+  CHECK(open_files(program.pid()) == files + 1);
+  check_is_loaded_by(remote, delivery);
+  delivery.withdraw();
+  CHECK(open_files(program.pid()) == files);
+  CHECK(remote.find_function(ModuleRole::kOwn, "leakwatch_test") != 0);
+}
+
+TEST_CASE("a process that no way leads to is told what would permit it", "[attach]") {
+  SKIP_WITHOUT_PTRACE();
+  const SomeObject object;
+  const TemporaryFolder root;
+  SpawnedProgram program(kSleeper);
+  START_OR_SKIP(program, CLONE_NEWNS, [&](std::string& path) { return has_no_folder(root.path(), path, false); });
+  const std::size_t files = open_files(program.pid());
   std::string message;
   try {
-    const ObjectDelivery delivery(facts_of(program.pid()), object.path());
+    RemoteCall remote(program.pid());
+    const ObjectDelivery delivery(facts_of(program.pid()), object.path(), remote);
   } catch (const Error& error) {
     message = error.what();
     CHECK(error.status() == 126);
@@ -160,6 +198,8 @@ TEST_CASE("a process without a folder for it is told what would permit it", "[at
   CHECK(message.find("/tmp (mounted noexec)") != std::string::npos);
   CHECK(message.find("/ (Read-only file system)") != std::string::npos);
   CHECK(message.find("Mount a tmpfs without noexec") != std::string::npos);
+  CHECK(message.find("it sees no /proc") != std::string::npos);
+  CHECK(open_files(program.pid()) == files);
 }
 
 // As root joins a service of another user: what only root may read is copied, and the copy may be read by all.
@@ -173,9 +213,10 @@ TEST_CASE("an object that the process may not read is copied", "[attach]") {
   const SomeObject object(std::filesystem::perms{0700});
   SpawnedProgram program(kSleeper);
   REQUIRE(program.start(0, [](std::string&) { return setgid(kNobody) == 0 && setuid(kNobody) == 0; }));
-  ObjectDelivery delivery(facts_of(program.pid(), kNobody, kNobody), object.path());
+  RemoteCall remote(program.pid());
+  ObjectDelivery delivery(facts_of(program.pid(), kNobody, kNobody), object.path(), remote);
   CHECK(delivery.is_copy());
-  check_loads(program.pid(), delivery);
+  check_loads(program.pid(), remote, delivery);
 }
 
 // A link in the folders of the process leads where it would lead the process.
@@ -188,7 +229,8 @@ TEST_CASE("a process cannot lead us out of its root", "[attach]") {
     if (!mounts_apart() || !changes_root(root.path(), path)) return false;
     return rename("/tmp", "/former") == 0 && symlink(outside.path().c_str(), "/tmp") == 0;
   });
-  const ObjectDelivery delivery(facts_of(program.pid()), object.path());
+  RemoteCall remote(program.pid());
+  const ObjectDelivery delivery(facts_of(program.pid()), object.path(), remote);
   CHECK(delivery.is_copy());
   CHECK(std::filesystem::is_empty(outside.path()));
 }

@@ -117,6 +117,15 @@ TEST_CASE("the call that a filter forbids is named") {
   CHECK(killed->is_fatal);
 }
 
+TEST_CASE("a file in memory needs another call, which other ways do without") {
+  const std::vector<SeccompFilter> filters = {all_but(SYS_memfd_create, SECCOMP_RET_KILL)};
+  CHECK_FALSE(find_forbidden_call(filters).has_value());
+  const auto forbidden = find_forbidden_call(filters, JoiningCalls::kOfMemoryFile);
+  REQUIRE(forbidden.has_value());
+  CHECK(forbidden->name == "memfd_create");
+  CHECK(forbidden->is_fatal);
+}
+
 TEST_CASE("a filter that looks at arguments is asked about ours") {
   const auto socket_of = [](std::uint32_t family) {
     return SeccompFilter{load(offsetof(seccomp_data, nr)),

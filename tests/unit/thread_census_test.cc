@@ -139,9 +139,11 @@ TEST_CASE("modules of both sources become one list") {
 
 TEST_CASE("our own frames are left out, code without a file is not") {
   const StackTrace stack = {{0x2001, 1}, {0x3001, 2}, {0x77, CodeAddress::kNoModule}, {0x1001, 0}};
-  const ThreadSnapshot snapshot = with_observation({observed(501, stack)}, {kProgram, kLibrary, kOurs});
-  CHECK(snapshot.stacks[thread_of(snapshot, 501).stack] ==
-        StackTrace{{0x2001, 1}, {0x77, CodeAddress::kNoModule}, {0x1001, 0}});
+  for (const Module& ours : {kOurs, module_at("/memfd:libleakwatch-0123456789abcdef", "cc", 0x3000)}) {
+    const ThreadSnapshot snapshot = with_observation({observed(501, stack)}, {kProgram, kLibrary, ours});
+    CHECK(snapshot.stacks[thread_of(snapshot, 501).stack] ==
+          StackTrace{{0x2001, 1}, {0x77, CodeAddress::kNoModule}, {0x1001, 0}});
+  }
 }
 
 TEST_CASE("what could not be seen is noted once") {
