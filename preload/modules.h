@@ -30,13 +30,14 @@ class Modules {
   // What the loader knows about the code at `address`; false outside every module.
   bool find(std::uint64_t address, dl_find_object& found) const;
 
-  // Announces the module unless the reader knows it already. False: busy, ask again with the next stack.
+  // Announces the module unless the reader knows it already. False: busy all the time, ask again with the next stack.
   bool announce(const dl_find_object& found);
 
   std::uint64_t epoch() const { return header_->module_epoch.load(std::memory_order_acquire); }
   void advance_epoch() { header_->module_epoch.fetch_add(1, std::memory_order_acq_rel); }
 
  private:
+  bool lock();
   bool is_known(std::uint64_t start, std::uint64_t limit, std::uint64_t identity) const;
   void append(const dl_find_object& found, std::uint64_t identity);
 
