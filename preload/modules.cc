@@ -10,14 +10,11 @@
 
 #include <cstring>
 
-#include "preload/clock.h"
-#include "preload/system.h"
+#include "preload/bounded_lock.h"
 
 namespace leakwatch::preload {
 
 namespace {
-
-constexpr int kSpins = 200;
 
 // Looked for once: asking the loader may mean to wait for another thread that loads something.
 using FindObject = int (*)(void*, dl_find_object*);
@@ -98,29 +95,15 @@ bool Modules::is_known(std::uint64_t start, std::uint64_t limit, std::uint64_t i
   return false;
 }
 
-// Only memory is touched under the lock, so whoever has it soon gives it back, unless it was ended in the middle.
-bool Modules::lock() {
-  for (int i = 0; i < kSpins; ++i) {
-    if (locked_.exchange(1, std::memory_order_acquire) == 0) return true;
-    __builtin_ia32_pause();
-  }
-  const std::uint64_t give_up = monotonic_ns() + shared::kAllocationWaitNs;
-  while (locked_.exchange(1, std::memory_order_acquire) != 0) {
-    if (monotonic_ns() > give_up) return false;
-    nap();
-  }
-  return true;
-}
-
 bool Modules::announce(const dl_find_object& found) {
   const std::uint64_t start = reinterpret_cast<std::uintptr_t>(found.dlfo_map_start);
   const std::uint64_t limit = reinterpret_cast<std::uintptr_t>(found.dlfo_map_end);
   const std::uint64_t identity =
       path_hash(found.dlfo_link_map->l_name) ^ reinterpret_cast<std::uintptr_t>(found.dlfo_link_map->l_ld);
   if (is_known(start, limit, identity)) return true;
-  if (!lock()) return false;
+  if (!take_lock(locked_, shared::kAllocationWaitNs)) return false;
   if (!is_known(start, limit, identity)) append(found, identity);
-  locked_.store(0, std::memory_order_release);
+  give_lock_back(locked_);
   return true;
 }
 

@@ -37,7 +37,6 @@ class Modules {
   void advance_epoch() { header_->module_epoch.fetch_add(1, std::memory_order_acq_rel); }
 
  private:
-  bool lock();
   bool is_known(std::uint64_t start, std::uint64_t limit, std::uint64_t identity) const;
   void append(const dl_find_object& found, std::uint64_t identity);
 

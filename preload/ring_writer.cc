@@ -4,6 +4,7 @@
 
 #include "preload/ring_writer.h"
 
+#include "preload/bounded_lock.h"
 #include "preload/clock.h"
 #include "preload/private_memory.h"
 #include "preload/system.h"
@@ -14,19 +15,6 @@ namespace {
 
 constexpr std::uint64_t kNapNs = 1'000'000;
 constexpr int kSpins = 200;
-
-bool lock_shared_ring(Session& session, std::uint64_t wait_ns) {
-  for (int i = 0; i < kSpins; ++i) {
-    if (session.shared_ring_locked.exchange(1, std::memory_order_acquire) == 0) return true;
-    __builtin_ia32_pause();
-  }
-  const std::uint64_t give_up = monotonic_ns() + wait_ns;
-  while (wait_ns != 0 && monotonic_ns() < give_up) {
-    if (session.shared_ring_locked.exchange(1, std::memory_order_acquire) == 0) return true;
-    nap();
-  }
-  return false;
-}
 
 bool has_room(const Session& session, const shared::Ring& ring, std::uint64_t end, std::uint64_t& room_until) {
   room_until = ring.read_position.load(std::memory_order_acquire) + session.ring_words;
@@ -81,10 +69,10 @@ bool write(Session& session, shared::Ring& ring, std::uint64_t& quiet_until, con
 }
 
 bool write_shared(Session& session, const std::uint64_t* words, std::uint32_t count, std::uint64_t wait_ns) {
-  if (!lock_shared_ring(session, wait_ns)) return false;
+  if (!take_lock(session.shared_ring_locked, wait_ns)) return false;
   std::uint64_t quiet_until;
   const bool written = write(session, session.rings[0], quiet_until, words, count, wait_ns);
-  session.shared_ring_locked.store(0, std::memory_order_release);
+  give_lock_back(session.shared_ring_locked);
   return written;
 }
 

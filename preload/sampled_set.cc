@@ -4,8 +4,8 @@
 
 #include "preload/sampled_set.h"
 
-#include "preload/clock.h"
-#include "preload/system.h"
+#include "preload/bounded_lock.h"
+#include "proto/shared_memory.h"
 
 namespace leakwatch::preload {
 
@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::uint64_t kEmpty = 0;
 constexpr std::uint64_t kTombstone = 1;
-constexpr int kSpins = 2000;
 
 std::size_t home_of(std::uint64_t key) {
   return (key * 0x9e3779b97f4a7c15) >> 46;
@@ -28,18 +27,11 @@ std::atomic_ref<std::uint64_t> at(std::uint64_t* table, std::size_t place) {
 
 // A nested caller may have interrupted the holder on this very thread, so it only tries for a moment.
 bool SampledSet::lock(bool nested) {
-  for (int i = 0; i < kSpins; ++i) {
-    if (locked_.load(std::memory_order_relaxed) == 0 && locked_.exchange(1, std::memory_order_acquire) == 0)
-      return true;
-    __builtin_ia32_pause();
-  }
-  if (nested) return false;
-  const std::uint64_t give_up = monotonic_ns() + shared::kAllocationWaitNs;
-  while (locked_.exchange(1, std::memory_order_acquire) != 0) {
-    if (monotonic_ns() > give_up) return false;
-    nap();
-  }
-  return true;
+  return take_lock(locked_, nested ? 0 : shared::kAllocationWaitNs);
+}
+
+void SampledSet::unlock() {
+  give_lock_back(locked_);
 }
 
 std::size_t SampledSet::place_of(std::uint64_t key) const {

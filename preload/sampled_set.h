@@ -44,7 +44,7 @@ class SampledSet {
 
  private:
   bool lock(bool nested);
-  void unlock() { locked_.store(0, std::memory_order_release); }
+  void unlock();
   std::size_t place_of(std::uint64_t key) const;  // kPlaces when absent
 
   std::uint64_t* table_;
