@@ -29,4 +29,4 @@ wait_until 30 is_up || fail "the server does not answer: $(cat server.log)"
 
 watch_kept_blocks zip
 expect_match "what was kept" "$(samples "$(last_of watched--exact)")" \
-  '^sample 4 4938268 4 4938268 [0-9]+ .*node::Buffer::'
+  '^sample 4 4938268 4 4938268 [0-9]+ .*node::(Buffer|NodeArrayBufferAllocator)::'

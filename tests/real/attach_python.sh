@@ -53,4 +53,5 @@ watch_kept_blocks hello
 profile=$(last_of watched--exact)
 expect "what was kept" "$("$PROFILE_DUMP" "$profile" | awk '$1 == "sample" && $5 >= 1234567 { print $2, $3, $4, $5 }')" \
   "4 4938268 4 4938268"
-expect_match "where" "$("$PROFILE_DUMP" "$profile" | grep '^sample 4 4938268 ')" ';ffi_call;.*;start_thread(;|$)'
+expect_match "where" "$("$PROFILE_DUMP" "$profile" | grep '^sample 4 4938268 ')" \
+  ';ffi_call;.*;(start_thread|libc\.so\.6\+0x[0-9a-f]+)(;|$)'  # a libc without its symbol table has no such name
