@@ -8,9 +8,10 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string>
 
-#include "cli/remote_call_x86_64.h"
+#include "cli/machine.h"
 #include "cli/system_call_restart.h"
 #include "symbolize/process_memory.h"
 
@@ -109,9 +110,16 @@ std::optional<std::uint64_t> read_number(pid_t pid, std::uint64_t address) {
   return value;
 }
 
-std::uint64_t signal_return_of(pid_t pid, const LoadedModule& libc) {
-  for (const MemoryMapping& code : libc.code) {
-    const auto offset = find_signal_return(read_text(pid, code.start, code.limit - code.start));
+std::vector<MemoryMapping> vdso_of(const std::vector<MemoryMapping>& mappings) {
+  std::vector<MemoryMapping> found;
+  std::copy_if(mappings.begin(), mappings.end(), std::back_inserter(found),
+               [](const MemoryMapping& mapping) { return mapping.name == "[vdso]"; });
+  return found;
+}
+
+std::uint64_t signal_return_of(pid_t pid, const std::vector<MemoryMapping>& mappings) {
+  for (const MemoryMapping& code : mappings) {
+    const auto offset = machine::find_signal_return(read_text(pid, code.start, code.limit - code.start));
     if (offset) return code.start + *offset;
   }
   return 0;
@@ -121,9 +129,8 @@ std::optional<std::uint64_t> errno_offset_of(pid_t pid, const LoadedModule& libc
   constexpr std::size_t kCodeSize = 24;
   const LoadedSymbol* function = libc.exports.find("__errno_location");
   if (function == nullptr) return std::nullopt;
-  const auto slot = find_errno_offset_slot(read_text(pid, function->address, kCodeSize));
-  if (!slot) return std::nullopt;
-  return read_number(pid, function->address + static_cast<std::uint64_t>(*slot));
+  const auto slot = machine::find_errno_offset_slot(read_text(pid, function->address, kCodeSize), function->address);
+  return slot ? read_number(pid, *slot) : std::nullopt;
 }
 
 std::uint64_t address_of(const LoadedModule& libc, std::string_view name) {
@@ -164,7 +171,9 @@ void CallSafety::read_libc(const LoadedModule& libc) {
   }
   add_allocator(functions);
   const auto errno_offset = errno_offset_of(pid_, libc);
-  const LibcPlaces places{signal_return_of(pid_, libc), address_of(libc, "sigprocmask"), address_of(libc, "swab"),
+  const std::uint64_t signal_return =
+      signal_return_of(pid_, machine::kSignalReturnIsInVdso ? vdso_of(modules_.mappings()) : libc.code);
+  const LibcPlaces places{signal_return, address_of(libc, "sigprocmask"), address_of(libc, "swab"),
                           errno_offset.value_or(0)};
   if (places.signal_return != 0 && places.sigprocmask != 0 && places.swab != 0 && errno_offset) libc_ = places;
 }

@@ -20,7 +20,7 @@ namespace leakwatch {
 
 // Places in the libc of a process that a call needs.
 struct LibcPlaces {
-  std::uint64_t signal_return = 0;  // the code that returns from a signal handler
+  std::uint64_t signal_return = 0;  // the code that returns from a signal handler; on ARM in the vDSO
   std::uint64_t sigprocmask = 0;
   std::uint64_t swab = 0;
   std::uint64_t errno_offset = 0;  // of errno from a thread's thread pointer

@@ -232,43 +232,47 @@ bool RemoteCall::begin_stopped(StoppedThread& thread, const Candidate& candidate
   };
   const auto context = thread.read();
   if (!context) return object("has ended");
-  CallCode code{};
-  const bool is_in_call = has_broken_call(context->registers);
-  if (is_in_call) read_process_memory(pid_, context->registers.rip - code.size(), code.data(), code.size());
-  const auto resumption = find_resumption(context->registers, code, call_taken_up(context->registers, code));
+  const std::uint64_t pc = machine::pc_of(context->registers);
+  const std::uint64_t stack_pointer = machine::stack_pointer_of(context->registers);
+  machine::CallCode code{};
+  read_process_memory(pid_, pc - machine::kCodeBeforePc, code.data(), sizeof code);
+  const auto resumption = machine::find_resumption(context->registers, code, call_taken_up(context->registers, code));
   if (!resumption) return object("is in a system call that cannot be made again");
-  const std::string_view reason = objection(thread, *context, *resumption, candidate.rank);
+  if (resumption->effect == RestartEffect::kProlonged && candidate.rank != Rank::kSleepsProlonged)
+    return object("sleeps for a time that would begin anew");
+  const std::string_view reason = objection(thread, *context, machine::call_in_progress(context->registers, code));
   if (!reason.empty()) return object(reason);
   if (has_caught_signal_pending(candidate.tid)) return object("is about to receive a signal");
-  const CallImage call = image(*context, *resumption, request);
-  const std::string_view stack_reason = safety_.objection_to_stack(
-      candidate.tid, context->registers.rsp, context->registers.fs_base, context->registers.rsp - call.address);
+  const machine::CallImage call = image(*context, *resumption, request);
+  const std::string_view stack_reason =
+      safety_.objection_to_stack(candidate.tid, stack_pointer, context->thread_pointer, stack_pointer - call.address);
   if (!stack_reason.empty()) return object(stack_reason);
   return thread.begin(pid_, call) || object("could not be changed");
 }
 
-std::string_view RemoteCall::objection(const StoppedThread& thread, const ThreadContext& context,
-                                       const Resumption& resumption, Rank rank) {
-  const user_regs_struct& registers = context.registers;
-  if (resumption.effect == RestartEffect::kProlonged && rank != Rank::kSleepsProlonged) {
-    return "sleeps for a time that would begin anew";
-  }
-  const std::int64_t call = has_broken_call(registers) ? static_cast<std::int64_t>(registers.orig_rax) : -1;
-  if (call < 0 && safety_.is_in_sequence(thread.restartable_sequences(), registers.rip)) {
+// `call`: the system call that the stop broke, -1 when it broke none.
+std::string_view RemoteCall::objection(const StoppedThread& thread, const machine::ThreadContext& context,
+                                       std::int64_t call) {
+  if (call < 0 && safety_.is_in_sequence(thread.restartable_sequences(), machine::pc_of(context.registers))) {
     return "is in a restartable sequence";
   }
-  const UnwoundStack stack = unwinder_.unwind(machine_registers(registers), copy_stack(registers.rsp), kMostFrames);
-  return safety_.objection(stack, call);
+  const std::string_view objection = machine::objection_to_state(context, call >= 0);
+  return objection.empty() ? safety_.objection(unwind(context.registers, kMostFrames), call) : objection;
+}
+
+UnwoundStack RemoteCall::unwind(const machine::Registers& registers, std::size_t max_depth) {
+  return unwinder_.unwind(machine_registers(registers), copy_stack(machine::stack_pointer_of(registers)), max_depth);
 }
 
 // The function, then errno as it was, then the note that it is over.
-CallImage RemoteCall::image(const ThreadContext& context, const Resumption& resumption, const Request& request) {
+machine::CallImage RemoteCall::image(const machine::ThreadContext& context, const machine::Resumption& resumption,
+                                     const Request& request) {
   const LibcPlaces& libc = *safety_.libc();
-  const std::uint64_t errno_address = context.registers.fs_base + libc.errno_offset;
+  const std::uint64_t errno_address = context.thread_pointer + libc.errno_offset;
   std::string error_number(sizeof(int), '\0');
   read_process_memory(pid_, errno_address, error_number.data(), error_number.size());
 
-  CallImageBuilder builder(context, resumption.registers, libc.signal_return);
+  machine::CallImageBuilder builder(context, resumption.registers, libc.signal_return);
   marker_ = builder.add(bytes_of(kNotReturned));
   const std::uint64_t saved_errno = builder.add(swapped_pairs(error_number));
   Invocation call{request.function, {}};
@@ -279,20 +283,19 @@ CallImage RemoteCall::image(const ThreadContext& context, const Resumption& resu
   }
   const std::array<Invocation, 3> calls = {
       call, {libc.swab, {saved_errno, errno_address, sizeof(int)}}, {libc.sigprocmask, {kBlock, 0, marker_}}};
-  return builder.build(calls);
+  return builder.build(calls, signals_blocked_in_call());
 }
 
 // The number of a call that the kernel has taken up before; -1 when there is none, or it is not known.
-std::int64_t RemoteCall::call_taken_up(const user_regs_struct& registers, const CallCode& code) {
+std::int64_t RemoteCall::call_taken_up(const machine::Registers& registers, const machine::CallCode& code) {
   using Kind = CallNumberPlace::Kind;
-  if (!has_call_taken_up(registers)) return -1;
-  const CallNumberPlace place = find_call_number(code);
+  if (!machine::has_call_taken_up(registers, code)) return -1;
+  const CallNumberPlace place = machine::find_call_number(code);
   if (place.kind == Kind::kUnknown) return -1;
   if (place.kind == Kind::kInCode) return place.value;
   // A walk out of two frames has read just up to where the second one was called from: there lie its arguments.
   const std::uint64_t address =
-      place.kind == Kind::kOnStack ? registers.rsp + place.value
-                                   : unwinder_.unwind(machine_registers(registers), copy_stack(registers.rsp), 2).reach;
+      place.kind == Kind::kOnStack ? machine::stack_pointer_of(registers) + place.value : unwind(registers, 2).reach;
   std::int64_t number = -1;
   return read_process_memory(pid_, address, &number, sizeof number) == sizeof number ? number : -1;
 }
@@ -305,13 +308,6 @@ StackCopy RemoteCall::copy_stack(std::uint64_t stack_pointer) const {
   StackCopy copy;
   copy.add(stack_pointer, std::move(bytes));
   return copy;
-}
-
-// A signal that will have a handler run ends many system calls, and decides that before the call is made again.
-bool RemoteCall::has_caught_signal_pending(pid_t tid) const {
-  const StatusFile status = StatusFile::of_thread(pid_, tid);
-  const std::uint64_t pending = status.number("SigPnd", 16) | status.number("ShdPnd", 16);
-  return (pending & status.number("SigCgt", 16) & ~status.number("SigBlk", 16)) != 0;
 }
 
 void RemoteCall::refuse(RemoteCallResult& result, pid_t tid) const {

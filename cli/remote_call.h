@@ -2,8 +2,8 @@
 //
 // Makes a thread of another process call a function there, without a debugger and without anything of ours in the
 // process. The thread is stopped for a moment, by ptrace, at a place where it is neither in the allocator nor in the
-// loader; it is set to make the call and to go on afterwards all by itself (see remote_call_x86_64.h), and let go. So a
-// leakwatch that is killed at any instant leaves a program behind that is not stopped and is well.
+// loader; it is set to make the call and to go on afterwards all by itself (machine.h), and let go. So a leakwatch that
+// is killed at any instant leaves a program behind that is not stopped and is well.
 //
 // The program does not notice: registers, signal mask, alternate stack, errno and the bytes below the stack pointer are
 // as they were, and a system call that the thread slept in is made again. Two things remain.
@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "cli/call_safety.h"
+#include "cli/machine.h"
 #include "cli/stopped_thread.h"
 #include "symbolize/process_unwinder.h"
 
@@ -98,12 +99,12 @@ class RemoteCall {
   bool begin_on(const Candidate& candidate, const Request& request, RemoteCallResult& result);
   bool begin_stopped(StoppedThread& thread, const Candidate& candidate, const Request& request,
                      RemoteCallResult& result);
-  std::string_view objection(const StoppedThread& thread, const ThreadContext& context, const Resumption& resumption,
-                             Rank rank);
-  CallImage image(const ThreadContext& context, const Resumption& resumption, const Request& request);
+  std::string_view objection(const StoppedThread& thread, const machine::ThreadContext& context, std::int64_t call);
+  UnwoundStack unwind(const machine::Registers& registers, std::size_t max_depth);
+  machine::CallImage image(const machine::ThreadContext& context, const machine::Resumption& resumption,
+                           const Request& request);
   StackCopy copy_stack(std::uint64_t stack_pointer) const;
-  std::int64_t call_taken_up(const user_regs_struct& registers, const CallCode& code);
-  bool has_caught_signal_pending(pid_t tid) const;
+  std::int64_t call_taken_up(const machine::Registers& registers, const machine::CallCode& code);
   void refuse(RemoteCallResult& result, pid_t tid) const;
 
   pid_t pid_;

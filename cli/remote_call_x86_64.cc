@@ -10,21 +10,15 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstddef>
 #include <cstring>
 
 #include "cli/error.h"
 
-#if !defined(__x86_64__)
-#error "calls in a stopped thread are written for x86-64 only"
-#endif
-
-namespace leakwatch {
+namespace leakwatch::x86_64 {
 
 namespace {
 
-constexpr std::uint64_t kRedZone = 128;
 constexpr std::uint64_t kExtendedAlignment = 64;
 constexpr std::uint64_t kDirectionFlag = 0x400;
 constexpr std::uint64_t kTrapFlag = 0x100;
@@ -109,7 +103,7 @@ bool is_restart_code(std::int64_t result) {
   return is_begun_anew(result) || result == -516;
 }
 
-std::array<std::uint64_t, 6> arguments_of(const user_regs_struct& registers) {
+std::array<std::uint64_t, 6> arguments_of(const Registers& registers) {
   return {registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9};
 }
 
@@ -119,30 +113,24 @@ bool enters_kernel(const CallCode& code) {
 
 }  // namespace
 
-MachineRegisters machine_registers(const user_regs_struct& user) {
-  const unsigned long long in_dwarf_order[] = {user.rax, user.rdx, user.rcx, user.rbx, user.rsi, user.rdi,
-                                               user.rbp, user.rsp, user.r8,  user.r9,  user.r10, user.r11,
-                                               user.r12, user.r13, user.r14, user.r15, user.rip};
-  MachineRegisters registers;
-  int index = 0;
-  for (const unsigned long long value : in_dwarf_order) registers.set(index++, value);
-  return registers;
-}
-
 // The number of the call is there until the thread is back in its own code.
-bool has_broken_call(const user_regs_struct& registers) {
+bool has_broken_call(const Registers& registers) {
   const auto result = static_cast<std::int64_t>(registers.rax);
   return static_cast<std::int64_t>(registers.orig_rax) >= 0 &&
          (is_restart_code(result) || would_see_interruption(registers));
 }
 
 // A close that was broken has closed all the same, and by now the number may be another file's.
-bool would_see_interruption(const user_regs_struct& registers) {
+bool would_see_interruption(const Registers& registers) {
   const auto call = static_cast<std::int64_t>(registers.orig_rax);
   return call >= 0 && call != SYS_close && static_cast<std::int64_t>(registers.rax) == -EINTR;
 }
 
-bool has_call_taken_up(const user_regs_struct& registers) {
+std::int64_t call_in_progress(const Registers& registers, const CallCode& /*code*/) {
+  return has_broken_call(registers) ? static_cast<std::int64_t>(registers.orig_rax) : -1;
+}
+
+bool has_call_taken_up(const Registers& registers, const CallCode& /*code*/) {
   return has_broken_call(registers) && static_cast<std::int64_t>(registers.orig_rax) == SYS_restart_syscall;
 }
 
@@ -160,8 +148,7 @@ CallNumberPlace find_call_number(const CallCode& code) {
   return place;
 }
 
-std::optional<Resumption> find_resumption(const user_regs_struct& registers, const CallCode& code,
-                                          std::int64_t number) {
+std::optional<Resumption> find_resumption(const Registers& registers, const CallCode& code, std::int64_t number) {
   Resumption resumption{registers, RestartEffect::kNone};
   resumption.registers.orig_rax = static_cast<unsigned long long>(-1);
   if (!has_broken_call(registers)) return resumption;
@@ -179,16 +166,7 @@ std::optional<Resumption> find_resumption(const user_regs_struct& registers, con
   return resumption;
 }
 
-std::uint64_t signals_blocked_in_call() {
-  constexpr int kChangeUser = 33;  // SIGSETXID, private to glibc
-  std::uint64_t blocked = ~std::uint64_t{0};
-  for (const int open : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGKILL, SIGSTOP, kChangeUser}) {
-    blocked &= ~(std::uint64_t{1} << static_cast<unsigned>(open - 1));
-  }
-  return blocked;
-}
-
-CallImageBuilder::CallImageBuilder(const ThreadContext& thread, const user_regs_struct& resumption,
+CallImageBuilder::CallImageBuilder(const ThreadContext& thread, const Registers& resumption,
                                    std::uint64_t signal_return)
     : thread_(thread),
       resumption_(resumption),
@@ -221,7 +199,7 @@ std::uint64_t CallImageBuilder::add_extended_state() {
 }
 
 // As at the entry of a function: the return address at the stack pointer, and sixteen bytes aligned above it.
-std::uint64_t CallImageBuilder::add_frame(const user_regs_struct& user, std::uint64_t mask, std::uint64_t extended) {
+std::uint64_t CallImageBuilder::add_frame(const Registers& user, std::uint64_t mask, std::uint64_t extended) {
   SignalFrame frame{};
   frame.return_address = signal_return_;
   frame.flags = kHasStackSegment | kStackSegmentIsRight | (extended != 0 ? kHasExtendedState : 0);
@@ -253,9 +231,8 @@ std::uint64_t CallImageBuilder::add_frame(const user_regs_struct& user, std::uin
   return address;
 }
 
-CallImage CallImageBuilder::build(std::span<const Invocation> calls) {
-  const std::uint64_t mask = signals_blocked_in_call();
-  user_regs_struct registers = resumption_;
+CallImage CallImageBuilder::build(std::span<const Invocation> calls, std::uint64_t mask) {
+  Registers registers = resumption_;
   registers.eflags &= ~(kDirectionFlag | kTrapFlag | kAlignmentCheckFlag);
   std::uint64_t stack = add_frame(resumption_, thread_.signal_mask, add_extended_state());
   for (std::size_t left = calls.size(); left-- > 0;) {
@@ -288,7 +265,7 @@ std::optional<std::size_t> find_signal_return(std::string_view code) {
 }
 
 // "mov offset(%rip), %rax; add %fs:0, %rax", perhaps behind an "endbr64".
-std::optional<std::int64_t> find_errno_offset_slot(std::string_view code) {
+std::optional<std::uint64_t> find_errno_offset_slot(std::string_view code, std::uint64_t address) {
   using namespace std::string_view_literals;
   constexpr std::size_t kMoveSize = 7;
   const std::size_t start = code.starts_with("\xf3\x0f\x1e\xfa"sv) ? 4 : 0;
@@ -299,7 +276,7 @@ std::optional<std::int64_t> find_errno_offset_slot(std::string_view code) {
   }
   std::int32_t offset = 0;
   std::memcpy(&offset, code.data() + 3, sizeof offset);
-  return static_cast<std::int64_t>(start + kMoveSize) + offset;
+  return address + start + kMoveSize + static_cast<std::uint64_t>(std::int64_t{offset});
 }
 
-}  // namespace leakwatch
+}  // namespace leakwatch::x86_64

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a remote call consists of on any machine: functions with their arguments, and the bytes that are to stand below
-// the stack pointer of the thread which calls them. remote_call_x86_64.h and remote_call_aarch64.h say what these are.
+// What a remote call consists of on any machine: functions with their arguments, the signals that wait for their end,
+// and the bytes that are to stand below the stack pointer of the thread which calls them. remote_call_x86_64.h and
+// remote_call_aarch64.h say what these are.
 #pragma once
 
 #include <array>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -17,6 +19,18 @@ struct Invocation {
   std::uint64_t function = 0;
   std::array<std::uint64_t, 6> arguments{};
 };
+
+// Asynchronous signals wait while the call runs, as a handler might not return. Left open are faults, and the signal by
+// which glibc changes the user of all threads: whoever sent it waits for this thread, with a lock held that the loader
+// may need.
+inline std::uint64_t signals_blocked_in_call() {
+  constexpr int kChangeUser = 33;  // SIGSETXID, private to glibc
+  std::uint64_t blocked = ~std::uint64_t{0};
+  for (const int open : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGKILL, SIGSTOP, kChangeUser}) {
+    blocked &= ~(std::uint64_t{1} << static_cast<unsigned>(open - 1));
+  }
+  return blocked;
+}
 
 // Grows down from its top.
 class StackImage {

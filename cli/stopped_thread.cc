@@ -4,7 +4,6 @@
 
 #include "cli/stopped_thread.h"
 
-#include <elf.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 
@@ -20,13 +19,6 @@ namespace {
 // A thread on another processor stops within microseconds. One that waits for ours needs us to give it up.
 constexpr auto kSpinning = std::chrono::microseconds(50);
 constexpr auto kPause = std::chrono::microseconds(20);
-constexpr std::size_t kLargestExtended = std::size_t{64} << 10U;
-
-template <typename Set>
-bool set_registers(pid_t tid, long kind, Set set) {
-  iovec source{&set, sizeof set};
-  return ptrace(PTRACE_SETREGSET, tid, ptrace_number(kind), &source) == 0;
-}
 
 }  // namespace
 
@@ -38,11 +30,12 @@ StoppedThread::StoppedThread(pid_t tid, Clock::duration patience, Observer obser
   }
   is_traced_ = true;
   observe(CallStep::kSeized);
+  const machine::BeforeStop before = look_before_stop(tid_);
   last_seen_running_ = Clock::now();
   if (ptrace(PTRACE_INTERRUPT, tid_, nullptr, nullptr) != 0) return;
   observe(CallStep::kInterrupted);
   if (!wait_for_stop(patience)) return;
-  repair_broken_call();
+  repair_broken_call(before);
   observe(CallStep::kStopped);
 }
 
@@ -70,25 +63,17 @@ void StoppedThread::note_stop(const TraceeLook& look) {
   state_ = look.signal == SIGTRAP ? State::kStopped : State::kProcessStopped;
 }
 
-void StoppedThread::repair_broken_call() {
-  const std::optional<user_regs_struct> registers = read_registers_and_repair_call(tid_);
+void StoppedThread::repair_broken_call(const machine::BeforeStop& before) {
+  const std::optional<machine::Registers> registers = read_registers_and_repair_call(tid_, before);
   if (registers)
     registers_ = *registers;
   else
     state_ = State::kGone;
 }
 
-std::optional<ThreadContext> StoppedThread::read() const {
-  ThreadContext context;
-  context.registers = registers_;
-  context.extended.resize(kLargestExtended);
-  iovec target{context.extended.data(), context.extended.size()};
-  if (ptrace(PTRACE_GETREGSET, tid_, ptrace_number(NT_X86_XSTATE), &target) != 0) return std::nullopt;
-  context.extended.resize(target.iov_len);
-  if (ptrace(PTRACE_GETSIGMASK, tid_, ptrace_number(sizeof context.signal_mask), &context.signal_mask) != 0) {
-    return std::nullopt;
-  }
-  observe(CallStep::kRead);
+std::optional<machine::ThreadContext> StoppedThread::read() const {
+  auto context = read_context(tid_, registers_);
+  if (context) observe(CallStep::kRead);
   return context;
 }
 
@@ -114,17 +99,16 @@ std::optional<std::vector<SeccompFilter>> StoppedThread::seccomp_filters() const
 // The order is what keeps the thread well if we are killed in between. What is written first lies where nobody looks.
 // From the registers on the thread makes the call and comes back by itself; the mask that the call changes for it and
 // the floating-point state are restored then too, whether they were set or not.
-bool StoppedThread::begin(pid_t pid, const CallImage& image) {
+bool StoppedThread::begin(pid_t pid, const machine::CallImage& image) {
   const iovec local{const_cast<char*>(image.bytes.data()), image.bytes.size()};
   const iovec remote{ptrace_number(static_cast<long>(image.address)), image.bytes.size()};
   if (process_vm_writev(pid, &local, 1, &remote, 1, 0) != static_cast<ssize_t>(image.bytes.size())) return false;
   observe(CallStep::kMemoryWritten);
-  if (!set_registers(tid_, NT_PRSTATUS, image.registers)) return false;
+  if (!set_registers(tid_, image.registers)) return false;
   observe(CallStep::kRegistersSet);
-  std::uint64_t mask = image.signal_mask;
-  ptrace(PTRACE_SETSIGMASK, tid_, ptrace_number(sizeof mask), &mask);
+  set_signal_mask(tid_, image.signal_mask);
   observe(CallStep::kSignalsBlocked);
-  set_registers(tid_, NT_PRFPREG, image.floating);
+  set_floating(tid_, image);
   observe(CallStep::kFloatingSet);
   return true;
 }

@@ -19,7 +19,7 @@
 #include <optional>
 #include <vector>
 
-#include "cli/remote_call_x86_64.h"
+#include "cli/machine.h"
 #include "cli/seccomp_filter.h"
 #include "cli/tracee.h"
 
@@ -59,16 +59,16 @@ class StoppedThread {
 
   State state() const { return state_; }
 
-  // With the registers as they were before the repair of a broken call. Nothing when the thread is gone, as it may be
-  // at any time.
-  std::optional<ThreadContext> read() const;
+  // With the registers as read_registers_and_repair_call has them. Nothing when the thread is gone, as it may be at any
+  // time.
+  std::optional<machine::ThreadContext> read() const;
   // Where the thread has its restartable sequences (rseq(2)); 0 when nowhere.
   std::uint64_t restartable_sequences() const;
   // Its filters of system calls. Nothing when the kernel does not show them, as it does to CAP_SYS_ADMIN alone.
   std::optional<std::vector<SeccompFilter>> seccomp_filters() const;
 
   // Writes the image and lets the thread begin it. False when nothing was changed.
-  bool begin(pid_t pid, const CallImage& image);
+  bool begin(pid_t pid, const machine::CallImage& image);
 
   // How long it was stopped, at most; 0 when it never was.
   std::int64_t let_go();
@@ -76,7 +76,7 @@ class StoppedThread {
  private:
   bool wait_for_stop(Clock::duration patience);
   void note_stop(const TraceeLook& look);
-  void repair_broken_call();
+  void repair_broken_call(const machine::BeforeStop& before);
   void observe(CallStep step) const {
     if (observer_) observer_(step);
   }
@@ -85,7 +85,7 @@ class StoppedThread {
   Observer observer_;
   State state_ = State::kGone;
   bool is_traced_ = false;
-  user_regs_struct registers_{};
+  machine::Registers registers_{};
   Clock::time_point last_seen_running_;
   std::int64_t stopped_ns_ = 0;
   int signal_ = 0;  // that the stop is about: to be delivered

@@ -24,6 +24,19 @@ RestartEffect restart_effect(std::int64_t call, const std::array<std::uint64_t, 
 // Whether the kernel can take it up where it was: a call that counts its time.
 bool can_be_taken_up(std::int64_t call);
 
+// It does so by restart_syscall(2), and that is the number which the registers have from then on. Where the call's own
+// one is told by the code that made it.
+struct CallNumberPlace {
+  enum class Kind : std::uint8_t {
+    kUnknown,
+    kInCode,           // `value` is the number
+    kOnStack,          // it is in memory, so many bytes above the stack pointer
+    kCallersArgument,  // it is what the caller of the function that made the call has as its first argument in memory
+  };
+  Kind kind = Kind::kUnknown;
+  std::uint32_t value = 0;
+};
+
 // A sleep of its own accord that no lock of an allocator or a loader causes: on descriptors, signals, children.
 bool waits_for_events(std::int64_t call);
 

@@ -15,7 +15,7 @@
 #include <optional>
 #include <thread>
 
-#include "cli/remote_call_x86_64.h"
+#include "cli/machine.h"
 #include "cli/thread_files.h"
 #include "cli/tracee.h"
 #include "cli/urgency.h"
@@ -29,7 +29,6 @@ using Clock = std::chrono::steady_clock;
 using Kind = ThreadStopResult::Kind;
 
 constexpr std::size_t kMostStack = std::size_t{256} << 10U;
-constexpr std::uint64_t kRedZone = 128;  // x86-64: a leaf function may use these bytes below its stack pointer
 // A thread on another processor stops within microseconds. One that waits for ours needs us to give it up.
 constexpr auto kSpinning = std::chrono::microseconds(50);
 constexpr auto kPause = std::chrono::microseconds(20);
@@ -51,6 +50,7 @@ class Tracer {
   // Traced, and told to stop.
   struct Asked {
     std::size_t index = 0;
+    machine::BeforeStop before;
     Clock::time_point until;
     Clock::time_point last_seen_running;
     bool is_given_up = false;  // but it may still stop, and then goes on at once
@@ -67,7 +67,7 @@ class Tracer {
   const ProcessUnwinder& unwinder_;
   const std::vector<ThreadStopRequest>& requests_;
   const Clock::time_point until_;
-  const std::unique_ptr<char[]> buffer_{new char[kMostStack + kRedZone]};
+  const std::unique_ptr<char[]> buffer_{new char[kMostStack + machine::kRedZone]};
   std::vector<ThreadStopResult> results_;
   std::vector<Asked> asked_;  // the oldest first
   std::size_t next_ = 0;      // to be asked
@@ -146,22 +146,24 @@ void Tracer::ask_next() {
     results_[index].kind = is_gone ? Kind::kGone : Kind::kRefused;
     return;
   }
+  const machine::BeforeStop before = look_before_stop(tid);
   const auto now = Clock::now();
   if (ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr) != 0) {
     results_[index].kind = Kind::kGone;
     return;
   }
-  asked_.push_back({.index = index, .until = std::min(now + patience, until_), .last_seen_running = now});
+  asked_.push_back(
+      {.index = index, .before = before, .until = std::min(now + patience, until_), .last_seen_running = now});
 }
 
 // `signal`: to be delivered.
 void Tracer::read(const Asked& asked, int signal) {
   const pid_t tid = requests_[asked.index].tid;
   ThreadStopResult& result = results_[asked.index];
-  const std::optional<user_regs_struct> registers = read_registers_and_repair_call(tid);
+  const std::optional<machine::Registers> registers = read_registers_and_repair_call(tid, asked.before);
   if (registers) result.registers = machine_registers(*registers);
   std::uint64_t from = 0;
-  const std::size_t copied = registers ? copy_stack(tid, registers->rsp, from) : 0;
+  const std::size_t copied = registers ? copy_stack(tid, machine::stack_pointer_of(*registers), from) : 0;
   ptrace(PTRACE_DETACH, tid, nullptr, ptrace_number(signal));
   const auto stopped = Clock::now() - asked.last_seen_running;
   result.stopped_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(stopped).count();
@@ -173,7 +175,7 @@ void Tracer::read(const Asked& asked, int signal) {
 std::size_t Tracer::copy_stack(pid_t tid, std::uint64_t stack_pointer, std::uint64_t& from) {
   const std::uint64_t limit = unwinder_.mapping_limit(stack_pointer);
   const std::uint64_t above = limit > stack_pointer ? limit - stack_pointer : kMostStack;
-  for (const std::uint64_t below : {kRedZone, std::uint64_t{0}}) {  // there may be nothing mapped below
+  for (const std::uint64_t below : {machine::kRedZone, std::uint64_t{0}}) {  // there may be nothing mapped below
     from = stack_pointer - below;
     const std::size_t copied =
         read_process_memory(tid, from, buffer_.get(), std::min<std::uint64_t>(above, kMostStack) + below);

@@ -7,7 +7,8 @@
 // - Each is let go at once, and also when we are killed: the kernel detaches the threads of a tracer that ends.
 // - No system call is seen to fail with EINTR. The kernel restarts most calls that a stop breaks by itself. epoll_wait,
 //   sigtimedwait and their kin return EINTR instead; they are changed to ask for a restart as the others do, so that
-//   the kernel still decides: a signal that has a handler ends them with EINTR, as it must, and nothing else does.
+//   the kernel still decides: a signal that has a handler ends them with EINTR, as it must, and nothing else does. On
+//   ARM it decides less of it (tracee.h).
 // - A signal that arrives meanwhile is delivered as if we had not been there, and a stopped process stays stopped.
 //
 // A thread stops when it gets a processor. Where more of them run than there are processors that is a round of the

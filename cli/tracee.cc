@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// See the header.
 
 #include "cli/tracee.h"
 
-#include <elf.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
 #include <csignal>
-#include <cstddef>
 
-#include "cli/remote_call_x86_64.h"
+#include "cli/status_file.h"
 
 namespace leakwatch {
 
@@ -35,14 +35,30 @@ bool has_news_of_tracees() {
   return waitid(P_ALL, 0, &info, kLook) == 0 && info.si_pid != 0;
 }
 
-std::optional<user_regs_struct> read_registers_and_repair_call(pid_t tid) {
-  user_regs_struct registers{};
-  iovec target{&registers, sizeof registers};
-  if (ptrace(PTRACE_GETREGSET, tid, ptrace_number(NT_PRSTATUS), &target) != 0) return std::nullopt;
-  if (target.iov_len != sizeof registers) return std::nullopt;
-  if (would_see_interruption(registers))
-    ptrace(PTRACE_POKEUSER, tid, ptrace_number(offsetof(user_regs_struct, rax)), ptrace_number(kRestartWithoutHandler));
-  return registers;
+std::optional<std::uint64_t> read_signal_mask(pid_t tid) {
+  std::uint64_t mask = 0;
+  if (ptrace(PTRACE_GETSIGMASK, tid, ptrace_number(sizeof mask), &mask) != 0) return std::nullopt;
+  return mask;
+}
+
+void set_signal_mask(pid_t tid, std::uint64_t mask) {
+  ptrace(PTRACE_SETSIGMASK, tid, ptrace_number(sizeof mask), &mask);
+}
+
+bool has_caught_signal_pending(pid_t tid) {
+  const StatusFile status = StatusFile::of_thread(tid, tid);
+  const std::uint64_t pending = status.number("SigPnd", 16) | status.number("ShdPnd", 16);
+  return (pending & status.number("SigCgt", 16) & ~status.number("SigBlk", 16)) != 0;
+}
+
+std::size_t read_register_set(pid_t tid, long kind, void* into, std::size_t size) {
+  iovec target{into, size};
+  return ptrace(PTRACE_GETREGSET, tid, ptrace_number(kind), &target) == 0 ? target.iov_len : 0;
+}
+
+bool set_register_set(pid_t tid, long kind, const void* from, std::size_t size) {
+  iovec source{const_cast<void*>(from), size};
+  return ptrace(PTRACE_SETREGSET, tid, ptrace_number(kind), &source) == 0;
 }
 
 void* ptrace_number(long value) {

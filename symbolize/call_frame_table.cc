@@ -40,10 +40,10 @@ std::unique_ptr<FrameRow> CallFrameTable::read_row(std::uint64_t address) {
   if (dwarf_cfi_addrframe(information_.get(), address, &found) != 0) return nullptr;
   const std::unique_ptr<Dwarf_Frame, FreeFrame> frame(found);
   auto row = std::make_unique<FrameRow>();
-  if (dwarf_frame_info(found, nullptr, nullptr, &row->is_signal) != MachineRegisters::kPc) return nullptr;
+  if (dwarf_frame_info(found, nullptr, nullptr, &row->is_signal) != MachineRegisters::kReturnAddress) return nullptr;
   row->cfa = read_cfa(found);
   if (row->cfa.kind == FrameRule::Kind::kUndefined) return nullptr;
-  for (int number = 0; number < MachineRegisters::kCount; ++number) {
+  for (int number = 0; number <= MachineRegisters::kLastWithRule; ++number) {
     if (!read_rule(found, number, row->registers[static_cast<std::size_t>(number)])) return nullptr;
   }
   return row;

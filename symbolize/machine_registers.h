@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The registers of a thread by DWARF's numbers, each known or not: of a thread that was not stopped the kernel tells
-// the stack pointer, the pc and the arguments of its system call alone. With cli/thread_stop.cc, which fills them in,
-// this is all that knows the machine.
+// the stack pointer, the pc and the arguments of its system call alone. With cli/machine.h this is all that knows the
+// machine.
 #pragma once
 
 #include <array>
@@ -11,18 +11,40 @@
 
 namespace leakwatch {
 
-class MachineRegisters {
- public:
-  static constexpr int kCount = 17;  // x86-64: the general ones and the return address
+#if defined(__x86_64__)
+// The psABI, 3.6.2: the general ones and the return address, which is the caller's pc.
+struct RegisterNumbers {
+  static constexpr int kCount = 17;
   static constexpr int kStackPointer = 7;
-  static constexpr int kPc = 16;  // the return address column, which is the caller's pc
-
+  static constexpr int kPc = 16;
+  static constexpr int kLastWithRule = kPc;  // of which unwind information says how it was before a call
+  static constexpr int kReturnAddress = kPc;
   // The registers that a system call takes its arguments in, which it leaves as they are.
   static constexpr std::array<int, 6> kCallArguments = {5, 4, 1, 10, 8, 9};
+  static constexpr bool kHasLinkRegister = false;
+};
+#elif defined(__aarch64__)
+// DWARF for the Arm 64-bit Architecture, 4.1: x0 to x30, the stack pointer and the pc. The return address is in x30,
+// and where a program signs it, its upper bits are no part of the address. The result of a system call replaces its
+// first argument, but not as long as the thread sleeps.
+struct RegisterNumbers {
+  static constexpr int kCount = 33;
+  static constexpr int kStackPointer = 31;
+  static constexpr int kPc = 32;
+  static constexpr int kLastWithRule = kStackPointer;
+  static constexpr int kReturnAddress = 30;
+  static constexpr std::array<int, 6> kCallArguments = {0, 1, 2, 3, 4, 5};
+  static constexpr bool kHasLinkRegister = true;
+};
+#else
+#error "leakwatch runs on x86-64 and aarch64"
+#endif
 
+class MachineRegisters : public RegisterNumbers {
+ public:
   void set(int number, std::uint64_t value) {
     values_[static_cast<std::size_t>(number)] = value;
-    known_ |= 1U << static_cast<unsigned int>(number);
+    known_ |= std::uint64_t{1} << static_cast<unsigned int>(number);
   }
   bool knows(int number) const {
     return number >= 0 && number < kCount && (known_ >> static_cast<unsigned int>(number) & 1U) != 0;
@@ -34,7 +56,7 @@ class MachineRegisters {
 
  private:
   std::array<std::uint64_t, kCount> values_{};
-  std::uint32_t known_ = 0;
+  std::uint64_t known_ = 0;
 };
 
 }  // namespace leakwatch

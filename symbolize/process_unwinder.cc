@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -229,6 +230,7 @@ class ProcessUnwinder::Impl {
   void forget_unmapped_files();
   MappedElf& file_of(const MemoryMapping& mapping);
   const Code* code_at(std::uint64_t address) const;
+  std::uint64_t code_address(std::uint64_t return_address) const;
   bool step(MachineRegisters& registers, const Code& code, const FrameRow& row, const StackCopy& stack,
             UnwoundStack& result) const;
 
@@ -322,6 +324,12 @@ const ProcessUnwinder::Impl::Code* ProcessUnwinder::Impl::code_at(std::uint64_t 
   return address < code.limit ? &code : nullptr;
 }
 
+// A signature is in the bits above those which any address of the process has.
+std::uint64_t ProcessUnwinder::Impl::code_address(std::uint64_t return_address) const {
+  if (!MachineRegisters::kHasLinkRegister || mappings_.empty()) return return_address;
+  return return_address & (std::bit_ceil(mappings_.back().limit) - 1);
+}
+
 UnwoundStack ProcessUnwinder::Impl::unwind(MachineRegisters registers, const StackCopy& stack, std::size_t max_depth) {
   UnwoundStack result;
   bool is_exact = true;
@@ -357,28 +365,32 @@ bool ProcessUnwinder::Impl::step(MachineRegisters& registers, const Code& code, 
     result.missing = evaluator.missing().address;
     return false;
   };
-  const auto& return_rule = row.registers[MachineRegisters::kPc];
+  const auto& return_rule = row.registers[MachineRegisters::kReturnAddress];
   if (return_rule.kind == FrameRule::Kind::kUndefined) {
     result.end = UnwindEnd::kOutermost;
     return false;
   }
   if (!evaluator.find_cfa(row)) return end_here();
   // Stacks grow down, but a signal may have changed from one to another. vfork's frame is empty: it keeps the return
-  // address in a register, as parent and child share the stack.
+  // address in a register, as parent and child share the stack. So is that of any function which calls none, where the
+  // return address comes in a register.
   const bool is_empty = evaluator.cfa() == registers.stack_pointer();
-  const bool may_be_empty = result.frames.size() == 1 && return_rule.kind == FrameRule::Kind::kRegisterPlus;
+  const bool is_kept = return_rule.kind == FrameRule::Kind::kRegisterPlus ||
+                       (MachineRegisters::kHasLinkRegister && return_rule.kind == FrameRule::Kind::kSameValue);
+  const bool may_be_empty = result.frames.size() == 1 && is_kept;
   if (!row.is_signal && (evaluator.cfa() < registers.stack_pointer() || (is_empty && !may_be_empty))) {
     result.end = UnwindEnd::kUnknownCaller;
     return false;
   }
   MachineRegisters caller;
-  for (int number = 0; number < MachineRegisters::kCount; ++number) {
+  for (int number = 0; number <= MachineRegisters::kLastWithRule; ++number) {
     const auto value = evaluator.apply(row.registers[static_cast<std::size_t>(number)], number);
     if (value) caller.set(number, *value);
-    if (number == MachineRegisters::kPc && !value) return end_here();
+    if (number == MachineRegisters::kReturnAddress && !value) return end_here();
     if (!value && evaluator.missing().end == UnwindEnd::kMemoryUnknown) return end_here();
   }
   if (!caller.knows(MachineRegisters::kStackPointer)) return end_here();
+  caller.set(MachineRegisters::kPc, code_address(caller.get(MachineRegisters::kReturnAddress)));
   if (!row.is_signal) result.reach = std::max(result.reach, evaluator.reach());
   registers = caller;
   return true;

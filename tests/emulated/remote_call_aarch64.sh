@@ -19,7 +19,8 @@ fi
 # build NAME SOURCE
 build() {
   "$compiler" -std=c++20 -O2 -g -Wall -Wextra -Werror -static -I "$SOURCE_ROOT" -o "$work/$1" \
-    "$SOURCE_ROOT/tests/emulated/remote_call_aarch64.cc" "$2" || fail "does not compile"
+    "$SOURCE_ROOT/tests/emulated/remote_call_aarch64.cc" "$2" "$SOURCE_ROOT/cli/system_call_restart.cc" ||
+    fail "does not compile"
 }
 build right "$SOURCE_ROOT/cli/remote_call_aarch64.cc"
 timeout 60 "${run[@]}" "$work/right" || fail "status $?"

@@ -32,6 +32,8 @@ void spin_with_tiles(struct called_counters* counters);
 // A system call with the last argument as its number; in a function that enters the kernel, and in one that this calls.
 long call_by_stack(long a, long b, long c, long d, long e, long f, long number);
 long call_by_argument(long a, long b, long c, long d, long e, long f, long number);
+// clock_nanosleep(2), with its number in the instruction before the one that enters the kernel.
+long sleep_by_code(long clock, long flags, const void* request, void* left);
 
 #ifdef __cplusplus
 }

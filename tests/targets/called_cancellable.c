@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See called.h. System calls of which no instruction has the number, as cancellation points are made since glibc 2.41.
+// See called.h. System calls of which no instruction has the number, as cancellation points are made since glibc 2.41,
+// and one as they were before.
 #include "called.h"
 
 __asm__(
@@ -49,4 +50,14 @@ __asm__(
     "syscall\n"
     "ret\n"
     ".cfi_endproc\n"
-    ".size enter_kernel, . - enter_kernel\n");
+    ".size enter_kernel, . - enter_kernel\n"
+    ".globl sleep_by_code\n"
+    ".type sleep_by_code, @function\n"
+    "sleep_by_code:\n"
+    ".cfi_startproc\n"
+    "mov %rcx, %r10\n"
+    "mov $230, %eax\n"
+    "syscall\n"
+    "ret\n"
+    ".cfi_endproc\n"
+    ".size sleep_by_code, . - sleep_by_code\n");

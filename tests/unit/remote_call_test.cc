@@ -84,7 +84,7 @@ void break_sleep(const CalledProgram& program) {
 // A sleep that was broken goes on as restart_syscall, which cannot be made twice.
 TEST_CASE("a sleep that the kernel has taken up before is begun anew", "[remote]") {
   SKIP_WITHOUT_PTRACE();
-  for (const char* mode : {"clock_nanosleep", "poll-limit", "sleep-by-stack", "sleep-by-argument"}) {
+  for (const char* mode : {"clock_nanosleep", "poll-limit", "sleep-by-code", "sleep-by-stack", "sleep-by-argument"}) {
     INFO(mode);
     const CalledProgram program(mode);
     break_sleep(program);
@@ -167,6 +167,25 @@ TEST_CASE("threads that lose nothing by it are chosen", "[remote]") {
   // It is the one that sleeps in read(2).
   CHECK(waits_for([&] { return ThreadFiles(program.pid(), first.tid).place().call == 0; }));
   check_unharmed(program);
+}
+
+// It comes while the thread stands still.
+TEST_CASE("a signal that only the call lets in ends it", "[remote]") {
+  SKIP_WITHOUT_PTRACE();
+  for (const char* mode : {"epoll-mask", "ppoll"}) {
+    INFO(mode);
+    const CalledProgram program(mode);
+    for (int round = 0; round < 20; ++round) {
+      const int checks = program.counters().checks;
+      const auto send = [&](CallStep step) {
+        if (step == CallStep::kStopped) kill(program.pid(), SIGUSR2);
+      };
+      std::thread([&] { StoppedThread(program.pid(), std::chrono::seconds(60), send).let_go(); }).join();
+      REQUIRE(waits_for([&] { return program.counters().checks > checks && program.is_asleep(); }));
+      CHECK(program.counters().handled == round + 1);
+    }
+    check_unharmed(program);
+  }
 }
 
 void check_no_place(const char* mode, const std::string& why) {

@@ -11,7 +11,7 @@
 
 #include "tests/unit/catch.h"
 
-namespace leakwatch {
+namespace leakwatch::x86_64 {
 namespace {
 
 using namespace std::string_view_literals;
@@ -35,6 +35,7 @@ TEST_CASE("a call that was not broken is not made again") {
   for (const user_regs_struct& registers :
        {in_call(-1, -EINTR), in_call(SYS_read, 5), in_call(SYS_read, -EAGAIN), in_call(SYS_close, -EINTR)}) {
     CHECK_FALSE(has_broken_call(registers));
+    CHECK(call_in_progress(registers, kNoMove) == -1);
     const auto resumption = find_resumption(registers, kNoMove);
     REQUIRE(resumption.has_value());
     CHECK(resumption->registers.rip == registers.rip);
@@ -47,6 +48,7 @@ TEST_CASE("a broken call is made again from the instruction that made it") {
   for (const std::int64_t result : {-512, -513, -514, -516, -EINTR}) {
     const user_regs_struct registers = in_call(SYS_epoll_wait, result);
     CHECK(has_broken_call(registers));
+    CHECK(call_in_progress(registers, kNoMove) == SYS_epoll_wait);
     CHECK(would_see_interruption(registers) == (result == -EINTR));
     const auto resumption = find_resumption(registers, kNoMove);
     REQUIRE(resumption.has_value());
@@ -58,9 +60,9 @@ TEST_CASE("a broken call is made again from the instruction that made it") {
 
 TEST_CASE("a call that the kernel took up is told by the code that made it") {
   const user_regs_struct registers = in_call(SYS_restart_syscall, -516, 60000);
-  CHECK(has_call_taken_up(registers));
-  CHECK_FALSE(has_call_taken_up(in_call(SYS_poll, -516)));
-  CHECK_FALSE(has_call_taken_up(in_call(SYS_restart_syscall, 0)));
+  CHECK(has_call_taken_up(registers, kNoMove));
+  CHECK_FALSE(has_call_taken_up(in_call(SYS_poll, -516), kNoMove));
+  CHECK_FALSE(has_call_taken_up(in_call(SYS_restart_syscall, 0), kNoMove));
   const auto known = find_resumption(registers, kMovePoll, SYS_poll);
   REQUIRE(known.has_value());
   CHECK(known->registers.rax == SYS_poll);
@@ -121,7 +123,7 @@ TEST_CASE("functions are entered one after the other, each aligned as a call lea
   CallImageBuilder builder(thread, thread.registers, kReturn);
   const std::uint64_t text = builder.add_text("a text");
   const Invocation calls[] = {{0x1111, {1, 2, 3, 4, 5, 6}}, {0x2222, {7}}, {0x3333, {}}};
-  const CallImage image = builder.build(calls);
+  const CallImage image = builder.build(calls, signals_blocked_in_call());
 
   CHECK(image.address + image.bytes.size() <= thread.registers.rsp - 128);
   CHECK(std::memcmp(image.bytes.data() + (text - image.address), "a text", 7) == 0);
@@ -157,12 +159,13 @@ TEST_CASE("the way back from a signal handler is found by its code") {
 TEST_CASE("the place of errno is read from the function that tells it") {
   const auto plain = "\x48\x8b\x05\x10\x00\x00\x00\x64\x48\x03\x04\x25\x00\x00\x00\x00\xc3"sv;
   const auto marked = "\xf3\x0f\x1e\xfa\x48\x8b\x05\xf0\xff\xff\xff\x64\x48\x03\x04\x25\x00\x00\x00\x00\xc3"sv;
-  CHECK(find_errno_offset_slot(plain) == 7 + 16);
-  CHECK(find_errno_offset_slot(marked) == 4 + 7 - 16);
-  CHECK_FALSE(find_errno_offset_slot(plain.substr(0, 10)).has_value());
-  CHECK_FALSE(find_errno_offset_slot("\xc3"sv).has_value());
-  CHECK_FALSE(find_errno_offset_slot("").has_value());
+  constexpr std::uint64_t kCode = 0x7f0000;
+  CHECK(find_errno_offset_slot(plain, kCode) == kCode + 7 + 16);
+  CHECK(find_errno_offset_slot(marked, kCode) == kCode + 4 + 7 - 16);
+  CHECK_FALSE(find_errno_offset_slot(plain.substr(0, 10), kCode).has_value());
+  CHECK_FALSE(find_errno_offset_slot("\xc3"sv, kCode).has_value());
+  CHECK_FALSE(find_errno_offset_slot("", kCode).has_value());
 }
 
 }  // namespace
-}  // namespace leakwatch
+}  // namespace leakwatch::x86_64
