@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The live blocks of a session: address -> (size, part of a site), 16 bytes a place. See segmented_table.h. A size has
-// 40 bits there; the few blocks that are larger have theirs beside it.
+// 32 bits there; the few blocks that are larger (there is address space for some ten thousand) have theirs beside it.
 #pragma once
 
 #include <cstddef>
@@ -20,22 +20,26 @@ struct Block {
 
 class BlockTable {
  public:
+  using Home = SegmentedTable::Bucket*;
+
   std::size_t size() const { return table_.size(); }
 
-  // For prefetch(), put() and take() of the address.
   static std::uint64_t hash_of(std::uint64_t address) { return SegmentedTable::hash_of(address); }
 
-  // See segmented_table.h.
-  [[gnu::always_inline]] const SegmentedTable::Bucket* prefetch(std::uint64_t hash) const {
-    return table_.prefetch(hash);
-  }
+  // Where an address belongs, for prefetching, put() and take(); until more blocks were put than room was made for.
+  void make_room(std::size_t blocks) { table_.make_room(blocks); }
+  [[gnu::always_inline]] Home home(std::uint64_t address) const { return table_.home(hash_of(address)); }
+  [[gnu::always_inline]] static void prefetch(Home home) { SegmentedTable::prefetch(home); }
+  [[gnu::always_inline]] static void prefetch_next(Home home) { SegmentedTable::prefetch_next(home); }
 
   // Returns the block that stood there before; its address is 0 when there was none. The block's own is not 0.
-  Block put(const Block& block) { return put(block, hash_of(block.address)); }
-  Block put(const Block& block, std::uint64_t hash) {
+  Block put(const Block& block) {
+    make_room(1);
+    return put(block, home(block.address));
+  }
+  Block put(const Block& block, Home home) {
     const std::uint64_t size = block.size < kHuge ? block.size : kHuge;
-    const SegmentedTable::Place place{block.address << 8 | size >> 32, size << 32 | block.part};
-    const SegmentedTable::Place before = table_.put(place, hash);
+    const SegmentedTable::Place before = table_.put_at(home, {block.address << 8, size << 32 | block.part});
     Block old{};
     if (before.head != 0) [[unlikely]]
       old = unpacked(before);
@@ -45,21 +49,31 @@ class BlockTable {
   }
 
   // Takes the block out; its address is 0 when there was none.
-  Block take(std::uint64_t address) { return take(address, hash_of(address)); }
-  Block take(std::uint64_t address, std::uint64_t hash) {
+  Block take(std::uint64_t address) { return take(address, home(address)); }
+  Block take(std::uint64_t address, Home home) {
     if (address == 0) [[unlikely]]
       return {};  // it would find an empty place
-    return unpacked(table_.take(address, hash));
+    return unpacked(table_.take_at(home, address));
+  }
+  // One of the two, without a branch on which of them; a block that is taken is put into `block`. False, and nothing is
+  // done, when it is not one of the most frequent cases.
+  bool put_or_take(Block& block, Home home, bool is_put) {
+    if ((block.address == 0) | (is_put & (block.size >= kHuge))) [[unlikely]]
+      return false;
+    SegmentedTable::Place place{block.address << 8, block.size << 32 | block.part};
+    if (!table_.put_or_take_at(home, place, is_put)) [[unlikely]]
+      return false;
+    block = unpacked(place);
+    return true;
   }
 
  private:
-  static constexpr std::uint64_t kHuge = (std::uint64_t{1} << 40) - 1;  // this size and larger ones
+  static constexpr std::uint64_t kHuge = (std::uint64_t{1} << 32) - 1;  // this size and larger ones
 
-  // Of a place that is no longer in the table.
+  // Of a place that is no longer in the table, or whose size is none of the huge ones.
   Block unpacked(const SegmentedTable::Place& place) {
-    const std::uint64_t size = (place.head & 0xff) << 32 | place.tail >> 32;
-    Block block{place.key(), size, static_cast<std::uint32_t>(place.tail)};
-    if (size == kHuge) [[unlikely]]
+    Block block{place.key(), place.tail >> 32, static_cast<std::uint32_t>(place.tail)};
+    if (block.size == kHuge) [[unlikely]]
       block.size = huge_sizes_.extract(block.address).mapped();
     return block;
   }

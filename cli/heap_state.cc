@@ -62,22 +62,44 @@ HeapState::HeapState(std::uint64_t sample_interval) : sample_interval_(sample_in
 
 void HeapState::apply(std::span<const RingEvent> events) {
   prepare(events);
-  for (std::size_t i = 0; i < events.size(); ++i) apply(events[i], prepared_[i]);
+  const bool is_exact = sample_interval_ == 1;
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    if (is_exact && apply_at_once(*events[i].event, prepared_[i])) [[likely]]
+      continue;
+    apply(events[i], prepared_[i]);
+  }
 }
 
 // Has the lines that all of them need come from memory at the same time.
 void HeapState::prepare(std::span<const RingEvent> events) {
+  blocks_.make_room(events.size());
+  std::size_t allocations = 0;
   for (std::size_t i = 0; i < events.size(); ++i) {
-    prepared_[i].hash = BlockTable::hash_of(events[i].event->address);
-    prepared_[i].bucket = blocks_.prefetch(prepared_[i].hash);
-  }
-  for (std::size_t i = 0; i < events.size(); ++i) {
-    SegmentedTable::prefetch_next(prepared_[i].bucket);
     const Event& event = *events[i].event;
-    if (event.kind != shared::EventKind::kAllocate) continue;
+    prepared_[i].home = blocks_.home(event.address);
+    BlockTable::prefetch(prepared_[i].home);
+    allocations_[allocations] = static_cast<std::uint8_t>(i);
+    allocations += event.kind == shared::EventKind::kAllocate;
+  }
+  for (std::size_t i = 0; i < events.size(); ++i) BlockTable::prefetch_next(prepared_[i].home);
+  for (const std::uint8_t i : std::span(allocations_.data(), allocations)) {
+    const Event& event = *events[i].event;
     prepared_[i].part = part_of(event.stack, std::min(event.size, kLargestSize), event.interval_step);
     __builtin_prefetch(&totals_[prepared_[i].part], 1);
   }
+}
+
+// Nearly all events of an exact session, without a branch on what they are: that is hard to guess. False, and nothing
+// is done, for the others.
+bool HeapState::apply_at_once(const Event& event, const Prepared& prepared) {
+  const bool is_allocation = event.kind == shared::EventKind::kAllocate;
+  Block block{event.address, event.size, prepared.part};
+  if (event.kind > shared::EventKind::kFree || !blocks_.put_or_take(block, prepared.home, is_allocation)) [[unlikely]]
+    return false;
+  Flow& flow = totals_[block.part].flows[is_allocation ? kAllocated : kFreed];
+  flow.objects += kOne;
+  flow.space += block.size;
+  return true;
 }
 
 void HeapState::apply(const RingEvent& one, const Prepared& prepared) {
@@ -87,10 +109,10 @@ void HeapState::apply(const RingEvent& one, const Prepared& prepared) {
       allocate(event, prepared);
       break;
     case shared::EventKind::kFree:
-      free(event.address, prepared.hash);
+      free(event.address, prepared.home);
       break;
     case shared::EventKind::kReallocFree:
-      free_for_realloc(one.ring, event.address, prepared.hash);
+      free_for_realloc(one.ring, event.address, prepared.home);
       break;
     case shared::EventKind::kReallocFailed:
       take_back(one.ring, event.address);
@@ -103,29 +125,26 @@ void HeapState::apply(const RingEvent& one, const Prepared& prepared) {
 void HeapState::allocate(const Event& event, const Prepared& prepared) {
   const std::uint64_t size = std::min(event.size, kLargestSize);
   const Block block{event.address, size, prepared.part};
-  const Weight added = weight(size, block.part);
-  Totals& totals = totals_[block.part];
-  totals.alloc_objects += added.objects;
-  totals.alloc_space += added.bytes;
+  add(kAllocated, block);
   if (block.address == 0) [[unlikely]]
-    return end_life(block);
-  if (const Block old = blocks_.put(block, prepared.hash); old.address != 0) [[unlikely]] {
+    return add(kFreed, block);
+  if (const Block old = blocks_.put(block, prepared.home); old.address != 0) [[unlikely]] {
     ++implied_frees_;
-    end_life(old);
+    add(kFreed, old);
   }
 }
 
-Block HeapState::free(std::uint64_t address, std::uint64_t hash) {
-  const Block block = blocks_.take(address, hash);
+Block HeapState::free(std::uint64_t address, BlockTable::Home home) {
+  const Block block = blocks_.take(address, home);
   if (block.address == 0) [[unlikely]]
     ++unknown_frees_;
   else
-    end_life(block);
+    add(kFreed, block);
   return block;
 }
 
-void HeapState::free_for_realloc(std::size_t ring, std::uint64_t address, std::uint64_t hash) {
-  const Block block = free(address, hash);
+void HeapState::free_for_realloc(std::size_t ring, std::uint64_t address, BlockTable::Home home) {
+  const Block block = free(address, home);
   if (ring != kSharedRing) {
     if (ring >= reallocated_.size()) reallocated_.resize(ring + 1);
     reallocated_[ring] = block;
@@ -149,16 +168,18 @@ void HeapState::take_back(std::size_t ring, std::uint64_t address) {
   }
   if (address != 0 && block.address == address) {
     const Weight freed = weight(block.size, block.part);
-    totals_[block.part].freed_objects -= freed.objects;
-    totals_[block.part].freed_space -= freed.bytes;
-    if (const Block other = blocks_.put(block); other.address != 0) end_life(other);
+    Flow& flow = totals_[block.part].flows[kFreed];
+    flow.objects -= freed.objects;
+    flow.space -= freed.bytes;
+    if (const Block other = blocks_.put(block); other.address != 0) add(kFreed, other);
   }
 }
 
-void HeapState::end_life(const Block& block) {
-  const Weight freed = weight(block.size, block.part);
-  totals_[block.part].freed_objects += freed.objects;
-  totals_[block.part].freed_space += freed.bytes;
+void HeapState::add(Direction direction, const Block& block) {
+  const Weight added = weight(block.size, block.part);
+  Flow& flow = totals_[block.part].flows[direction];
+  flow.objects += added.objects;
+  flow.space += added.bytes;
 }
 
 std::uint32_t HeapState::part_of(std::uint32_t stack, std::uint64_t size, std::uint8_t step) {
@@ -166,8 +187,8 @@ std::uint32_t HeapState::part_of(std::uint32_t stack, std::uint64_t size, std::u
   KnownPart& known = known_parts_[hash >> 32 & (kKnownParts - 1)];
   if (known.key == key) [[likely]]
     return known.part;
-  const SegmentedTable::Place* place = part_index_.find(key, hash);
-  const std::uint32_t part = place != nullptr ? static_cast<std::uint32_t>(place->tail) : new_part(stack, size, step);
+  const std::uint64_t* number = part_index_.find(key, hash);
+  const std::uint32_t part = number != nullptr ? static_cast<std::uint32_t>(*number) : new_part(stack, size, step);
   known = {key, part};
   return part;
 }
@@ -202,11 +223,10 @@ const std::vector<HeapState::Totals>& HeapState::totals_of_sites(std::vector<Tot
   if (stacks_.size() == totals_.size()) return totals_;
   room.assign(stacks_.size(), {});
   for (std::size_t part = 0; part < totals_.size(); ++part) {
-    Totals& sum = room[sites_[part]];
-    sum.alloc_objects += totals_[part].alloc_objects;
-    sum.alloc_space += totals_[part].alloc_space;
-    sum.freed_objects += totals_[part].freed_objects;
-    sum.freed_space += totals_[part].freed_space;
+    for (const Direction each : {kAllocated, kFreed}) {
+      room[sites_[part]].flows[each].objects += totals_[part].flows[each].objects;
+      room[sites_[part]].flows[each].space += totals_[part].flows[each].space;
+    }
   }
   return room;
 }
@@ -217,8 +237,9 @@ HeapCounters HeapState::counters(const Totals& totals) {
     return static_cast<std::int64_t>(std::min(sum, kLargest));
   };
   const auto whole = [&clamped](Sum fixed) { return clamped((fixed + kOne / 2) >> 16); };
-  return {whole(totals.alloc_objects), clamped(totals.alloc_space), whole(totals.alloc_objects - totals.freed_objects),
-          clamped(totals.alloc_space - totals.freed_space)};
+  const auto& [allocated, freed] = totals.flows;
+  return {whole(allocated.objects), clamped(allocated.space), whole(allocated.objects - freed.objects),
+          clamped(allocated.space - freed.space)};
 }
 
 std::vector<HeapState::Site> HeapState::sites() const {

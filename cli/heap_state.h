@@ -58,11 +58,13 @@ class HeapState {
   // Wide enough for whatever overwritten memory may claim. What is live is the difference, so that an event changes two
   // of them.
   __extension__ using Sum = __int128;
+  struct Flow {
+    Sum objects = 0;  // fixed point, kOne is one block
+    Sum space = 0;
+  };
+  enum Direction : std::uint8_t { kAllocated, kFreed };
   struct alignas(64) Totals {
-    Sum alloc_objects = 0;  // fixed point, kOne is one block
-    Sum alloc_space = 0;
-    Sum freed_objects = 0;
-    Sum freed_space = 0;
+    std::array<Flow, 2> flows;  // by direction
   };
   struct Weight {
     std::int64_t objects;
@@ -73,18 +75,18 @@ class HeapState {
 
   // What can be known of an event before those in front of it are applied.
   struct Prepared {
-    std::uint64_t hash = 0;  // of its address
-    const SegmentedTable::Bucket* bucket = nullptr;
-    std::uint32_t part = 0;  // of an allocation
+    BlockTable::Home home = nullptr;  // of its address
+    std::uint32_t part = 0;           // of an allocation
   };
   void prepare(std::span<const RingEvent> events);
+  bool apply_at_once(const Event& event, const Prepared& prepared);
   void apply(const RingEvent& one, const Prepared& prepared);
 
   void allocate(const Event& event, const Prepared& prepared);
-  Block free(std::uint64_t address, std::uint64_t hash);
-  void free_for_realloc(std::size_t ring, std::uint64_t address, std::uint64_t hash);
+  Block free(std::uint64_t address, BlockTable::Home home);
+  void free_for_realloc(std::size_t ring, std::uint64_t address, BlockTable::Home home);
   void take_back(std::size_t ring, std::uint64_t address);
-  void end_life(const Block& block);
+  void add(Direction direction, const Block& block);
   std::uint32_t part_of(std::uint32_t stack, std::uint64_t size, std::uint8_t step);
   std::uint32_t new_part(std::uint32_t stack, std::uint64_t size, std::uint8_t step);
   Weight weight(std::uint64_t size, std::uint32_t part) const;
@@ -94,6 +96,7 @@ class HeapState {
   const std::uint64_t sample_interval_;
   BlockTable blocks_;
   std::array<Prepared, kMostEventsInBatch> prepared_;
+  std::array<std::uint8_t, kMostEventsInBatch + 1> allocations_;  // where in the batch they are
   struct KnownPart {
     std::uint64_t key = 0;
     std::uint32_t part = 0;

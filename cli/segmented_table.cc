@@ -1,57 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See the header. What is seldom: growing. A segment is lifted out of its places and settled in them anew, so that it
-// takes no second room; that is some 2,000 values, or 20 us.
+// See the header. What is seldom: growing, and values that are not at home. A group that gets another segment is lifted
+// out of its places and settled in them anew, so that it takes no second room; that is some 5,000 values, or 30 us.
 //
-// A target that overwrote its events may send any keys, but does not know which of them belong to one segment. One that
-// grows beyond the address space that a segment gets nevertheless is slow; the others stay as they are.
+// A target that overwrote its events may send any keys, but does not know which of them belong to one segment. What
+// nevertheless goes past too many buckets is kept beside the table, where it is slow to find, and in nobody's way.
 
 #include "cli/segmented_table.h"
 
 #include <sys/mman.h>
 #include <sys/random.h>
 
-#include <algorithm>
-#include <bit>
+#include <cstring>
 #include <new>
 #include <span>
+#include <utility>
 
 namespace leakwatch {
 
 namespace {
 
-// Of buckets, four values each.
-constexpr std::size_t kBucketsInPage = 4096 / 64;
-constexpr std::size_t kSteadyCount = 256;  // from here on, a segment grows by a quarter at most
-
-// The mean over all segments, of values. Those that are next to be split have nearly twice as many, just split ones
-// half as many.
-constexpr std::size_t kMeanUsed = 1250;
-// Address space for one, in buckets. Twice the mean and six standard deviations more do not fill it.
-constexpr std::size_t kReserved = 1280;
-
-// Values that may be in so many buckets; `more` than at least, from 0 to kShares, is the segment's own.
-constexpr std::size_t kShares = 256;
-constexpr std::size_t limit_of_buckets(std::size_t buckets, std::size_t more = 0) {
-  return buckets * 4 * (9 * kShares + 2 * more) / (16 * kShares);
-}
-static_assert(limit_of_buckets(kReserved) > 2 * kMeanUsed + 300);
-
-std::size_t next_count(std::size_t buckets) {
-  if (buckets < kSteadyCount || buckets > kReserved) return buckets * 2;
-  return buckets + std::bit_floor(buckets) / 4;  // whole pages
-}
-
-std::size_t count_for(std::size_t values) {
-  std::size_t buckets = kBucketsInPage;
-  while (limit_of_buckets(buckets) <= values) buckets = next_count(buckets);
-  return buckets;
-}
+// So full is the table at most. A fuller one is smaller, but more values are not at home.
+constexpr std::size_t kPercentTaken = 55;
+// In smaller tables, a huge page that is touched for its first segment would be most of all.
+constexpr std::size_t kFirstHugeChunk = 4;
 
 void* reserve(std::size_t bytes) {
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   return memory;
+}
+
+// At a multiple of its size.
+void* reserve_aligned(std::size_t bytes) {
+  auto* memory = static_cast<char*>(reserve(2 * bytes));
+  const std::size_t before = -reinterpret_cast<std::uintptr_t>(memory) & (bytes - 1);
+  if (before != 0) munmap(memory, before);
+  munmap(memory + before + bytes, bytes - before);
+  return memory + before;
 }
 
 }  // namespace
@@ -63,95 +49,127 @@ const std::uint64_t kHashSecret = [] {
   return secret;
 }();
 
-SegmentedTable::SegmentedTable() : segments_(1), split_at_(kMeanUsed) {
-  settle(segments_.front(), kBucketsInPage);
+SegmentedTable::SegmentedTable() {
+  add_chunk();
+  set_limit();
 }
 
 SegmentedTable::~SegmentedTable() {
-  for (const Segment& segment : segments_) {
-    if (segment.buckets != nullptr) munmap(segment.buckets, segment.reserved * sizeof(Bucket));
-  }
+  for (Bucket* chunk : chunks_) munmap(chunk, kChunkBytes);
 }
 
 std::size_t SegmentedTable::bytes() const {
-  std::size_t buckets = 0;
-  for (const Segment& segment : segments_) buckets += segment.count;
-  return buckets * sizeof(Bucket) + segments_.capacity() * sizeof(Segment);
+  constexpr std::size_t kBytesBeside = 64;
+  return count_ * buckets_ * sizeof(Bucket) + chunks_.capacity() * sizeof(Bucket*) + beside_.size() * kBytesBeside;
 }
 
-// The bucket was full before it lost a value: one that had to go past it may stand in a bucket after it.
-void SegmentedTable::Segment::refill(std::uint32_t gap) {
-  for (std::uint32_t at = next(gap);; at = next(at)) {
-    Bucket& bucket = buckets[at];
-    const bool was_full = bucket.is_full();
-    for (Place& place : bucket.places) {
-      if (place.head == 0 || distance(home(hash_of(place.key())), at) < distance(gap, at)) continue;
-      Place& last = bucket.places[bucket.used() - 1];
-      buckets[gap].places[kPlaces - 1] = std::exchange(place, last);
-      last = {};
-      gap = at;
-      break;
-    }
-    if (!was_full) return;
+const std::uint64_t* SegmentedTable::find(std::uint64_t key, std::uint64_t hash) const {
+  const Spot spot = search(home(hash), key << 8);
+  if (spot.bucket != nullptr) return &spot.bucket->places[spot.place].tail;
+  const auto place = beside_.find(key);
+  return place != beside_.end() ? &place->second : nullptr;
+}
+
+// Not beside the table; so many buckets were passed then.
+SegmentedTable::Spot SegmentedTable::search(Bucket* home, std::uint64_t head) const {
+  Bucket* bucket = home;
+  for (std::size_t passed = 0; passed < kMostProbes; ++passed, bucket = next(bucket)) {
+    const std::uint32_t place = bucket->candidate(head);
+    if (bucket->has(place, head)) return {bucket, place, passed};
+    if (bucket->passed() == 0) return {nullptr, 0, passed};
   }
+  return {nullptr, 0, kMostProbes};
 }
 
-void SegmentedTable::split_next() {
-  const std::size_t from = count_ - round_;
-  segments_.emplace_back();
-  ++count_;
-  lift(segments_[from]);
-  const auto stays = [&](const Place& place) { return (hash_of(place.key()) & round_) == 0; };
-  const auto middle = std::stable_partition(lifted_.begin(), lifted_.end(), stays);
-  const std::vector<Place> leaving(middle, lifted_.end());
-  lifted_.erase(middle, lifted_.end());
-  settle(segments_[from], count_for(lifted_.size()));
-  lifted_ = leaving;
-  settle(segments_.back(), count_for(lifted_.size()));
-  if (count_ == 2 * round_) round_ *= 2;
-  split_at_ = count_ * kMeanUsed;
+SegmentedTable::Place SegmentedTable::put_slowly(Bucket* home, const Place& place) {
+  const Spot spot = search(home, place.head);
+  const auto beside = spot.passed == kMostProbes ? beside_.find(place.key()) : beside_.end();
+  std::uint64_t* value = nullptr;
+  if (spot.bucket != nullptr) value = &spot.bucket->places[spot.place].tail;
+  if (beside != beside_.end()) value = &beside->second;
+  if (value != nullptr) return {place.head, std::exchange(*value, place.tail)};
+  add(home, place);
+  ++size_;
+  return {};
 }
 
-void SegmentedTable::grow(Segment& segment) {
-  lift(segment);
-  settle(segment, next_count(segment.count));
-}
-
-std::uint32_t SegmentedTable::limit_of(const Segment& segment) const {
-  const auto index = static_cast<std::uint32_t>(&segment - segments_.data());
-  return static_cast<std::uint32_t>(limit_of_buckets(segment.count, index * 0x9e3779b9 >> 24));
-}
-
-// Into `lifted_`, in the order of the buckets; the segment is empty then.
-void SegmentedTable::lift(Segment& segment) {
-  lifted_.clear();
-  for (Bucket& bucket : std::span(segment.buckets, segment.count)) {
-    for (const Place& place : bucket.places) {
-      if (place.head != 0) lifted_.push_back(place);
-    }
-    bucket = {};
+// The key is not there.
+void SegmentedTable::add(Bucket* home, const Place& place) {
+  Bucket* bucket = home;
+  for (std::size_t passed = 0; passed < kMostProbes; ++passed, bucket = next(bucket)) {
+    const std::uint32_t empty = bucket->first_empty();
+    if (empty != kPlaces) return bucket->fill(empty, place);
+    bucket->pass();
   }
+  beside_[place.key()] = place.tail;
+}
+
+SegmentedTable::Place SegmentedTable::take_slowly(Bucket* home, std::uint64_t key) {
+  const Spot spot = search(home, key << 8);
+  Place taken{key << 8, 0};
+  if (spot.bucket != nullptr) {
+    taken.tail = spot.bucket->places[spot.place].tail;
+    spot.bucket->empty(spot.place);
+  } else {
+    const auto beside = spot.passed == kMostProbes ? beside_.find(key) : beside_.end();
+    if (beside == beside_.end()) return {};
+    taken.tail = beside->second;
+    beside_.erase(beside);
+  }
+  unpass(home, spot.passed);
+  --size_;
+  return taken;
+}
+
+void SegmentedTable::unpass(Bucket* home, std::size_t count) {
+  for (Bucket* bucket = home; count != 0; --count, bucket = next(bucket)) bucket->unpass();
+}
+
+void SegmentedTable::grow() {
+  const std::size_t group = count_ < 3 * round_ ? count_ - 2 * round_ : count_ - 3 * round_;
+  lift_beside(group);
+  for (std::size_t segment = group; segment < count_; segment += round_) lift(segment);
+  if (buckets_ < kSegmentBuckets)
+    buckets_ *= 2;
+  else
+    ++count_;
+  if (count_ > chunks_.size() * kSegmentsInChunk) add_chunk();
+  if (count_ == 4 * round_) round_ *= 2;
+  for (const Place& place : lifted_) add(home(hash_of(place.key())), place);
   moved_ += lifted_.size();
+  lifted_.clear();
+  set_limit();
 }
 
-// Puts what was lifted into a segment that is empty, and gives it another size.
-void SegmentedTable::settle(Segment& segment, std::size_t buckets) {
-  if (buckets > segment.reserved) {
-    const std::size_t reserved = std::max(buckets, kReserved);
-    void* memory = reserve(reserved * sizeof(Bucket));
-    if (segment.buckets != nullptr) munmap(segment.buckets, segment.reserved * sizeof(Bucket));
-    segment.buckets = static_cast<Bucket*>(memory);
-    segment.reserved = static_cast<std::uint32_t>(reserved);
-  } else if (buckets < segment.count) {
-    madvise(segment.buckets + buckets, (segment.count - buckets) * sizeof(Bucket), MADV_DONTNEED);
+// The segment is empty then.
+void SegmentedTable::lift(std::size_t segment) {
+  const std::span buckets(begin_of(segment), buckets_);
+  for (const Bucket& bucket : buckets) {
+    for (const Place& place : bucket.places) {
+      if (place.key() != 0) lifted_.push_back({place.key() << 8, place.tail});
+    }
   }
-  segment.count = static_cast<std::uint32_t>(buckets);
-  segment.limit = limit_of(segment);
-  segment.used = static_cast<std::uint32_t>(lifted_.size());
-  for (const Place& place : lifted_) {
-    const Spot spot = segment.find(place.key(), hash_of(place.key()));
-    segment.buckets[spot.bucket].places[spot.place] = place;
-  }
+  std::memset(static_cast<void*>(buckets.data()), 0, buckets.size_bytes());
+}
+
+// What would be in one of the group's segments if it had room.
+void SegmentedTable::lift_beside(std::size_t group) {
+  std::erase_if(beside_, [&](const auto& value) {
+    const auto& [key, tail] = value;
+    const bool is_of_group = (hash_of(key) & (round_ - 1)) == group;
+    if (is_of_group) lifted_.push_back({key << 8, tail});
+    return is_of_group;
+  });
+}
+
+void SegmentedTable::add_chunk() {
+  void* memory = reserve_aligned(kChunkBytes);
+  if (chunks_.size() >= kFirstHugeChunk) madvise(memory, kChunkBytes, MADV_HUGEPAGE);
+  chunks_.push_back(static_cast<Bucket*>(memory));
+}
+
+void SegmentedTable::set_limit() {
+  limit_ = count_ * buckets_ * kPlaces * kPercentTaken / 100;
 }
 
 }  // namespace leakwatch

@@ -1,28 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A hash table for very many small values, each of which is looked for at random: 56-bit keys, 72 bits of value, 16
+// A hash table for very many small values, each of which is looked for at random: 56-bit keys, 64 bits of value, 16
 // bytes a place. It is where the reader of a large heap spends its time and its memory, so:
 //
 //   A look touches one cache line in nine of ten cases, and the caller may ask for that line ahead of time. The places
-//   are in buckets of a line; a value that finds its own bucket full goes to the next one that is not. All four places
-//   of a bucket are looked at at once, since a branch for each would be guessed wrong half of the time.
+//   are in buckets of a line; a value that finds its own bucket full goes to the next one that is not, and each bucket
+//   counts the values that went past it: so a look ends where nobody did. All four places of a bucket are looked at at
+//   once, since a branch for each would be guessed wrong half of the time.
 //
-//   It grows without a pause and without being there twice. The buckets are in segments, each with room of its own in
-//   address space, of which only what is used is ever touched. A segment grows in steps of a quarter at most; and
-//   whenever so many values have come, one segment is split in two, each in its turn (linear hashing), so that segments
-//   stay as small as they are however many there are. Each segment is full at a share of its own, between 9/16 and
-//   11/16, since blocks come at even distances and fill all of them alike: so they do not grow all at once.
+//   It grows without a pause and without being there twice. The buckets are in segments of one size, and the segments
+//   come in groups: two of them give a third of what they hold to a third one, and later those three a quarter to a
+//   fourth (linear hashing by partial expansions); four are two groups of two. Each group has its turn, and the whole
+//   is as full as ever: 0.55, where those that come next have up to one and a half times as much.
 //
-//   Removal shifts back what had to go on from a full bucket: there are no tombstones, and a table that shrank is as
-//   good as new.
+//   Where a value belongs is computed from its hash and from the number of segments alone: there is no directory to
+//   look at, and a large table is in huge pages, if the kernel has them.
 //
-// On the whole, between 24 and 31 bytes a value.
+//   Removal empties the place, and takes back the counts: nothing is moved, there are no tombstones, and a table that
+//   shrank is as good as new.
+//
+// On the whole, 29 bytes a value.
 #pragma once
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
+#include <unordered_map>
 #include <vector>
 
 namespace leakwatch {
@@ -33,27 +36,42 @@ extern const std::uint64_t kHashSecret;
 class SegmentedTable {
  public:
   struct Place {
-    std::uint64_t head = 0;  // the key, and below it the upper 8 bits of the value; 0: an empty place
-    std::uint64_t tail = 0;  // the lower 64 bits of the value
+    std::uint64_t head = 0;  // the key, and 8 bits that are the table's: 0 whenever a caller sees them
+    std::uint64_t tail = 0;  // the value
     std::uint64_t key() const { return head >> 8; }
   };
 
   static constexpr std::uint32_t kPlaces = 4;  // of a bucket
 
-  // The places that are taken come first.
+  // The lowest 8 bits of the first head count the values that went past this bucket.
   struct alignas(64) Bucket {
     Place places[kPlaces];
-    bool is_full() const { return places[kPlaces - 1].head != 0; }
+
+    std::uint32_t passed() const { return places[0].head & kMostPassed; }
+    bool is_full() const { return first_empty() == kPlaces; }
+
     // Written out, as -O2 leaves loops over four what they are.
-    std::uint32_t used() const {
-      return std::uint32_t{places[0].head != 0} + std::uint32_t{places[1].head != 0} +
-             std::uint32_t{places[2].head != 0} + std::uint32_t{places[3].head != 0};
+    std::uint32_t first_empty() const {
+      const std::uint32_t empty = std::uint32_t{places[0].head <= kMostPassed} |
+                                  std::uint32_t{places[1].head == 0} << 1 | std::uint32_t{places[2].head == 0} << 2 |
+                                  std::uint32_t{places[3].head == 0} << 3 | 1u << kPlaces;
+      return static_cast<std::uint32_t>(std::countr_zero(empty));
     }
-    // One bit for each place that has the key.
-    std::uint32_t hits(std::uint64_t key) const {
-      return std::uint32_t{places[0].key() == key} | std::uint32_t{places[1].key() == key} << 1 |
-             std::uint32_t{places[2].key() == key} << 2 | std::uint32_t{places[3].key() == key} << 3;
+    // Which place has the key, if any has.
+    std::uint32_t candidate(std::uint64_t head) const {
+      return std::uint32_t{places[1].head == head} + 2 * std::uint32_t{places[2].head == head} +
+             3 * std::uint32_t{places[3].head == head};
     }
+    bool has(std::uint32_t place, std::uint64_t head) const { return (places[place].head ^ head) <= kMostPassed; }
+
+    // What would be counted beyond the most is never forgotten until the segment is filled anew.
+    void pass() { places[0].head += passed() < kMostPassed; }
+    void unpass() { places[0].head -= passed() < kMostPassed; }
+    void fill(std::uint32_t place, const Place& with) {
+      places[place].head |= with.head;
+      places[place].tail = with.tail;
+    }
+    void empty(std::uint32_t place) { places[place].head &= kMostPassed; }
   };
 
   SegmentedTable();
@@ -73,116 +91,128 @@ class SegmentedTable {
     return (mixed ^ mixed >> 32) * 0xd6e8feb86659fd93;
   }
 
+  // So many values may be put without a home's being another one afterwards.
+  void make_room(std::size_t values) {
+    while (size_ + values > limit_) [[unlikely]] grow();
+  }
+
+  // The bucket where a value belongs.
+  [[gnu::always_inline]] Bucket* home(std::uint64_t hash) const {
+    const std::size_t segment = segment_of(hash);
+    return chunks_[segment / kSegmentsInChunk] + segment % kSegmentsInChunk * buckets_ +
+           (hash >> 32) * buckets_ / kHalf;
+  }
   // Has the bucket's line come into the processor's cache while something else is being done; and a little later, when
   // it is there, the line after it if that will be looked at as well. Inline, all the way up: g++ 12 leaves out calls
   // of a function that does nothing else.
-  [[gnu::always_inline]] const Bucket* prefetch(std::uint64_t hash) const {
-    const Segment& segment = segments_[index_of(hash)];
-    const Bucket* bucket = segment.buckets + segment.home(hash);
-    __builtin_prefetch(bucket, 1);
-    return bucket;
-  }
-  [[gnu::always_inline]] static void prefetch_next(const Bucket* bucket) {
-    __builtin_prefetch(bucket + bucket->is_full(), 1);
+  [[gnu::always_inline]] static void prefetch(const Bucket* home) { __builtin_prefetch(home, 1); }
+  [[gnu::always_inline]] static void prefetch_next(const Bucket* home) {
+    __builtin_prefetch(home + (home->is_full() | (home->passed() != 0)), 1);
   }
 
   // Null when the key is not there. The key is not 0, here and below. Valid until the table is changed.
-  const Place* find(std::uint64_t key, std::uint64_t hash) const {
-    const Segment& segment = segments_[index_of(hash)];
-    const Spot spot = segment.find(key, hash);
-    return spot.is_found ? &segment.buckets[spot.bucket].places[spot.place] : nullptr;
-  }
+  const std::uint64_t* find(std::uint64_t key, std::uint64_t hash) const;
 
   // Puts the place under its key, and returns what was there before; an empty one when there was none.
   Place put(const Place& place, std::uint64_t hash) {
-    if (size_ >= split_at_) [[unlikely]]
-      split_next();
-    Segment& segment = segments_[index_of(hash)];
-    if (segment.used >= segment.limit) [[unlikely]]
-      grow(segment);
-    const Spot spot = segment.find(place.key(), hash);
-    segment.used += !spot.is_found;
-    size_ += !spot.is_found;
-    return std::exchange(segment.buckets[spot.bucket].places[spot.place], place);
+    make_room(1);
+    return put_at(home(hash), place);
   }
-
   // Takes the place of the key out; an empty one when there was none.
-  Place take(std::uint64_t key, std::uint64_t hash) {
-    Segment& segment = segments_[index_of(hash)];
-    const Spot spot = segment.find(key, hash);
-    if (!spot.is_found) [[unlikely]]
-      return {};
-    const Place place = segment.buckets[spot.bucket].places[spot.place];
-    segment.remove(spot);
+  Place take(std::uint64_t key, std::uint64_t hash) { return take_at(home(hash), key); }
+
+  // The same of a home that is known, with room made.
+  Place put_at(Bucket* home, const Place& place) {
+    const std::uint32_t empty = home->first_empty();
+    if (empty == kPlaces || home->passed() != 0 || home->has(home->candidate(place.head), place.head)) [[unlikely]]
+      return put_slowly(home, place);
+    home->fill(empty, place);
+    ++size_;
+    return {};
+  }
+  Place take_at(Bucket* home, std::uint64_t key) {
+    const std::uint64_t head = key << 8;
+    const std::uint32_t place = home->candidate(head);
+    if (!home->has(place, head)) [[unlikely]]
+      return take_slowly(home, key);
+    home->empty(place);
     --size_;
-    return place;
+    return {head, home->places[place].tail};
+  }
+  // One of the two, without a branch on which of them: that is hard to guess. A value that is taken is put into
+  // `place`. False, and nothing is done, when it takes more than a look at the home; as put_at() replacing a value
+  // does.
+  bool put_or_take_at(Bucket* home, Place& place, bool is_put) {
+    const std::uint32_t empty = home->first_empty(), known = home->candidate(place.head);
+    const bool is_known = home->has(known, place.head), is_free = (empty != kPlaces) & (home->passed() == 0);
+    if (is_put ? is_known | !is_free : !is_known) [[unlikely]]
+      return false;
+    Place& at = home->places[is_put ? empty : known];
+    place.tail = is_put ? place.tail : at.tail;
+    at.tail = place.tail;
+    at.head = (at.head & kMostPassed) | (is_put ? place.head : 0);
+    size_ += is_put ? std::size_t{1} : -std::size_t{1};
+    return true;
   }
 
  private:
-  struct Spot {  // where a key is; or, when it is not found, where it may be put
-    std::uint32_t bucket;
-    std::uint32_t place;
-    bool is_found;
-  };
+  static constexpr std::uint64_t kMostPassed = 0xff;
+  static constexpr std::uint64_t kHalf = std::uint64_t{1} << 32;
+  static constexpr std::size_t kSegmentBuckets = 512;
+  static constexpr std::size_t kSegmentsInChunk = 64;
+  static constexpr std::size_t kChunkBytes = kSegmentsInChunk * kSegmentBuckets * sizeof(Bucket);
+  static_assert(kChunkBytes == std::size_t{2} << 20);  // a huge page
+  // A new table has segments of so many buckets. A value goes past no more than that: it is kept beside the table then.
+  static constexpr std::size_t kFirstBuckets = 32;
+  static constexpr std::size_t kMostProbes = kFirstBuckets;
 
-  // The lower half of the hash chooses the segment, the upper one the bucket in it: in the order of the hash, so that a
-  // segment is moved from its start to its end.
-  struct Segment {
-    Bucket* buckets = nullptr;
-    std::uint32_t count = 0;     // of buckets
-    std::uint32_t used = 0;      // places
-    std::uint32_t limit = 0;     // of `used`; then it grows
-    std::uint32_t reserved = 0;  // buckets that there is address space for
-
-    std::uint32_t home(std::uint64_t hash) const { return static_cast<std::uint32_t>((hash >> 32) * count >> 32); }
-    std::uint32_t next(std::uint32_t bucket) const { return bucket + 1 == count ? 0 : bucket + 1; }
-    std::uint32_t distance(std::uint32_t from, std::uint32_t to) const {
-      return to >= from ? to - from : to + count - from;
-    }
-
-    // Ends, as there are always buckets that are not full.
-    Spot find(std::uint64_t key, std::uint64_t hash) const {
-      for (std::uint32_t at = home(hash);; at = next(at)) {
-        const Bucket& bucket = buckets[at];
-        const std::uint32_t hits = bucket.hits(key);
-        if (hits != 0) return {at, static_cast<std::uint32_t>(std::countr_zero(hits)), true};
-        if (!bucket.is_full()) return {at, bucket.used(), false};
-      }
-    }
-
-    void remove(const Spot& spot) {
-      Bucket& bucket = buckets[spot.bucket];
-      const bool was_full = bucket.is_full();
-      Place& last = bucket.places[bucket.used() - 1];
-      bucket.places[spot.place] = last;
-      last = {};
-      --used;
-      if (was_full) refill(spot.bucket);
-    }
-
-    void refill(std::uint32_t gap);
-  };
-
-  // Linear hashing: there are between `round_` and twice that many segments, and those before the next to be split have
-  // been split already.
-  std::size_t index_of(std::uint64_t hash) const {
-    const std::size_t wide = hash & (2 * round_ - 1);
-    return wide < count_ ? wide : wide & (round_ - 1);
+  // Round `round_` has that many groups. Of its four segments a group has the first two at the beginning and all at the
+  // end; what belongs into one that it has not yet got is in the others. The lowest bits of the hash are the number of
+  // the group, the two above them that of the segment in it.
+  std::size_t segment_of(std::uint64_t hash) const {
+    const std::size_t fourth = 3 * round_;
+    const std::size_t last = hash & (4 * round_ - 1);  // where it belongs at the end
+    const std::size_t group = hash & (round_ - 1);
+    const std::size_t of_three = group + (hash >> 24 & 0xff) * 3 / 256 * round_;
+    const bool is_of_three = (last >= fourth) & (group + 2 * round_ < count_);
+    const std::size_t before = is_of_three ? of_three : last - 2 * round_;
+    return last < count_ ? last : before;
   }
 
-  void split_next();
-  void grow(Segment& segment);
-  void lift(Segment& segment);
-  void settle(Segment& segment, std::size_t buckets);
-  std::uint32_t limit_of(const Segment& segment) const;
+  Bucket* next(Bucket* bucket) const {
+    const std::uintptr_t mask = buckets_ * sizeof(Bucket) - 1, address = reinterpret_cast<std::uintptr_t>(bucket);
+    return reinterpret_cast<Bucket*>((address & ~mask) | ((address + sizeof(Bucket)) & mask));
+  }
 
-  std::vector<Segment> segments_;
-  std::size_t count_ = 1;  // of segments
-  std::size_t round_ = 1;  // a power of two
+  struct Spot {  // where a key is
+    Bucket* bucket = nullptr;
+    std::uint32_t place = 0;
+    std::size_t passed = 0;  // buckets before it
+  };
+  Spot search(Bucket* home, std::uint64_t head) const;
+  Place put_slowly(Bucket* home, const Place& place);
+  Place take_slowly(Bucket* home, std::uint64_t key);
+  void add(Bucket* home, const Place& place);
+  void unpass(Bucket* home, std::size_t count);
+
+  void grow();
+  void lift(std::size_t segment);
+  void lift_beside(std::size_t group);
+  void add_chunk();
+  void set_limit();
+  Bucket* begin_of(std::size_t segment) const {
+    return chunks_[segment / kSegmentsInChunk] + segment % kSegmentsInChunk * buckets_;
+  }
+
+  std::vector<Bucket*> chunks_;
+  std::size_t buckets_ = kFirstBuckets;  // of a segment
+  std::size_t count_ = 2;                // of segments
+  std::size_t round_ = 1;                // a power of two
   std::size_t size_ = 0;
-  std::size_t split_at_ = 0;
+  std::size_t limit_ = 0;  // of size_
   std::size_t moved_ = 0;
-  std::vector<Place> lifted_;  // of a segment that is being moved
+  std::vector<Place> lifted_;                                // of segments that are being filled anew
+  std::unordered_map<std::uint64_t, std::uint64_t> beside_;  // key -> value
 };
 
 }  // namespace leakwatch

@@ -191,15 +191,18 @@ int rate(std::uint64_t live, std::uint32_t rings, std::uint64_t events) {
     target.allocate(blocks.at(i));
   }
   begin.one(reader, target);
+  const auto write = [&](std::uint64_t dies, std::uint64_t lives) {
+    while (!target.has_room()) settled.one(reader, target);
+    dies != 0 ? target.free(dies) : target.allocate(lives);
+  };
   while (settled.events < events) {
-    while (target.has_room()) {
-      const auto [dies, lives] = blocks.exchange(target.random());
-      target.free(dies);
-      if (!target.has_room()) settled.one(reader, target);
-      target.allocate(lives);
-    }
-    settled.one(reader, target);
+    const auto [dies, lives] = blocks.exchange(target.random());
+    // As in a program, nobody can tell whether an allocation or a free comes next.
+    const bool is_free_first = target.random().below(2) == 0;
+    write(is_free_first ? dies : 0, lives);
+    write(is_free_first ? 0 : dies, lives);
   }
+  settled.one(reader, target);
   const leakwatch::HeapState& heap = reader.heap();
   if (heap.live_blocks() != live || heap.unknown_frees() + heap.implied_frees() + reader.bad_records() != 0) {
     std::fprintf(stderr, "reader: %llu live blocks were counted\n",
