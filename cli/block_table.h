@@ -30,7 +30,8 @@ class BlockTable {
   void make_room(std::size_t blocks) { table_.make_room(blocks); }
   [[gnu::always_inline]] Home home(std::uint64_t address) const { return table_.home(hash_of(address)); }
   [[gnu::always_inline]] static void prefetch(Home home) { SegmentedTable::prefetch(home); }
-  [[gnu::always_inline]] static void prefetch_next(Home home) { SegmentedTable::prefetch_next(home); }
+  [[gnu::always_inline]] static bool prefetch_next(Home home) { return SegmentedTable::prefetch_next(home); }
+  [[gnu::always_inline]] void prefetch_after_next(Home home) const { table_.prefetch_after_next(home); }
 
   // Returns the block that stood there before; its address is 0 when there was none. The block's own is not 0.
   Block put(const Block& block) {

@@ -81,12 +81,17 @@ void HeapState::prepare(std::span<const RingEvent> events) {
     allocations_[allocations] = static_cast<std::uint8_t>(i);
     allocations += event.kind == shared::EventKind::kAllocate;
   }
-  for (std::size_t i = 0; i < events.size(); ++i) BlockTable::prefetch_next(prepared_[i].home);
+  std::size_t crowded = 0;
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    crowded_[crowded] = static_cast<std::uint8_t>(i);
+    crowded += BlockTable::prefetch_next(prepared_[i].home);
+  }
   for (const std::uint8_t i : std::span(allocations_.data(), allocations)) {
     const Event& event = *events[i].event;
     prepared_[i].part = part_of(event.stack, std::min(event.size, kLargestSize), event.interval_step);
     __builtin_prefetch(&totals_[prepared_[i].part], 1);
   }
+  for (const std::uint8_t i : std::span(crowded_.data(), crowded)) blocks_.prefetch_after_next(prepared_[i].home);
 }
 
 // Nearly all events of an exact session, without a branch on what they are: that is hard to guess. False, and nothing

@@ -97,6 +97,7 @@ class HeapState {
   BlockTable blocks_;
   std::array<Prepared, kMostEventsInBatch> prepared_;
   std::array<std::uint8_t, kMostEventsInBatch + 1> allocations_;  // where in the batch they are
+  std::array<std::uint8_t, kMostEventsInBatch + 1> crowded_;      // the same of those whose home is full
   struct KnownPart {
     std::uint64_t key = 0;
     std::uint32_t part = 0;

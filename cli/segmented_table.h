@@ -103,12 +103,15 @@ class SegmentedTable {
            (hash >> 32) * buckets_ / kHalf;
   }
   // Has the bucket's line come into the processor's cache while something else is being done; and a little later, when
-  // it is there, the line after it if that will be looked at as well. Inline, all the way up: g++ 12 leaves out calls
-  // of a function that does nothing else.
+  // it is there, the line after it if that will be looked at as well, which is the result; and later still, of those,
+  // the next one. Inline, all the way up: g++ 12 leaves out calls of a function that does nothing else.
   [[gnu::always_inline]] static void prefetch(const Bucket* home) { __builtin_prefetch(home, 1); }
-  [[gnu::always_inline]] static void prefetch_next(const Bucket* home) {
-    __builtin_prefetch(home + (home->is_full() | (home->passed() != 0)), 1);
+  [[gnu::always_inline]] static bool prefetch_next(const Bucket* home) {
+    const bool goes_on = home->is_full() | (home->passed() != 0);
+    __builtin_prefetch(home + goes_on, 1);
+    return goes_on;
   }
+  [[gnu::always_inline]] void prefetch_after_next(Bucket* home) const { prefetch_next(next(home)); }
 
   // Null when the key is not there. The key is not 0, here and below. Valid until the table is changed.
   const std::uint64_t* find(std::uint64_t key, std::uint64_t hash) const;
