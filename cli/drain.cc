@@ -85,7 +85,7 @@ Drain::Threads Drain::threads(const std::vector<std::uint64_t>& ended_untold) {
   return threads;
 }
 
-// Has the thread look at the state after a pass that began after this was called.
+// Has the thread look at the state when it has caught up with what had happened before this was called.
 void Drain::after_a_pass(const std::function<void()>& look) {
   std::unique_lock lock(mutex_);
   if (finished_) return look();
@@ -112,19 +112,18 @@ void Drain::wake() {
 
 void Drain::run() {
   while (true) {
-    // A wish is answered with a pass that began after it was made.
+    // A wish is answered with all that had been published when it was made.
     const bool wished = wish_waits_.exchange(false, std::memory_order_acq_rel);
     std::unique_lock lock(mutex_, std::defer_lock);
     if (wished) lock.lock();
     const std::function<void()>* look = wished ? look_ : nullptr;
     const bool last = wished && leaving_;
     if (wished) lock.unlock();
-    const std::size_t events = timed_pass(last);
-    publish_progress(events);
     if (!wished) {
-      rest(events);
+      rest(timed_pass(false));
       continue;
     }
+    reader_.catch_up(last, [&] { return timed_pass(last); });
     lock.lock();
     if (look != nullptr) (*look)();
     if (look != nullptr) look_ = nullptr;
@@ -136,13 +135,15 @@ void Drain::run() {
 
 // What events cost us is part of what recording costs; passes that find none, and all else, would come whatever is
 // sampled.
-std::size_t Drain::timed_pass(bool to_the_end) {
-  if (!steering_) return reader_.pass(to_the_end);
-  const std::uint64_t before_ns = own_thread_processor_ns();
-  const std::size_t events = reader_.pass(to_the_end);
-  if (events != 0) reading_ns_ += own_thread_processor_ns() - before_ns;
-  steering_->tend(reader_.heap(), reading_ns_);
-  return events;
+RingReader::Pass Drain::timed_pass(bool to_the_end) {
+  const std::uint64_t before_ns = steering_ ? own_thread_processor_ns() : 0;
+  const RingReader::Pass pass = reader_.pass(to_the_end);
+  if (steering_) {
+    if (pass.events != 0) reading_ns_ += own_thread_processor_ns() - before_ns;
+    steering_->tend(reader_.heap(), reading_ns_);
+  }
+  publish_progress(pass.events);
+  return pass;
 }
 
 void Drain::publish_progress(std::size_t events) {
@@ -154,8 +155,8 @@ void Drain::publish_progress(std::size_t events) {
 }
 
 // Events of an exact session come in streams: there is no rest until one ends.
-void Drain::rest(std::size_t events) {
-  if (is_exact() && events != 0) return;
+void Drain::rest(const RingReader::Pass& pass) {
+  if (pass.has_left_words || (is_exact() && pass.events != 0)) return;
   const std::uint64_t nanoseconds = pace_.rest_ns(reader_.fullest_ring_words(), region_.ring_words());
   shared::Header& header = region_.header();
   header.reader_sleeps.store(1);

@@ -74,10 +74,10 @@ class Drain {
   Counts counts() const;
   void after_a_pass(const std::function<void()>& look);
   void run();
-  std::size_t timed_pass(bool to_the_end);
+  RingReader::Pass timed_pass(bool to_the_end);
   void publish_progress(std::size_t events);
   bool is_exact() const { return region_.settings().sample_interval == 1; }
-  void rest(std::size_t events);
+  void rest(const RingReader::Pass& pass);
   void wake();
 
   SharedRegion& region_;

@@ -11,38 +11,68 @@ namespace leakwatch {
 
 namespace {
 
-// Of the first word's kind; where it has no third and fourth word, what is there belongs to others. False when it has
-// an interval that there is none.
-bool add_event(const std::uint64_t* words, shared::EventKind kind, std::size_t count, std::vector<Event>& events) {
-  // No branches: which kind is next is hard to guess.
-  const std::uint64_t belongs = count == 4 ? ~std::uint64_t{0} : 0;
-  const std::uint64_t step = kind == shared::EventKind::kAllocate ? words[3] >> shared::kStepShift : 0;
-  if (!shared::is_interval_step(step)) [[unlikely]]
-    return false;
-  events.push_back({words[0] & shared::kAddressMask, words[1], words[2] & belongs,
-                    static_cast<std::uint32_t>(words[3] & belongs), kind, static_cast<std::uint8_t>(step)});
-  return true;
+// One bit for each kind of four words, and for each kind.
+constexpr std::uint64_t kinds_of(bool of_four_words_only) {
+  std::uint64_t kinds = 0;
+  for (std::uint64_t kind = 0; kind < 64; ++kind) {
+    const std::uint32_t words = shared::words_of(static_cast<shared::EventKind>(kind));
+    if (of_four_words_only ? words == 4 : words != 0) kinds |= std::uint64_t{1} << kind;
+  }
+  return kinds;
 }
+constexpr std::uint64_t kFourWords = kinds_of(true), kKnown = kinds_of(false);
+static_assert(shared::kFreeWords == 2 && shared::kAllocateWords == 4);
+
+// Of the event that begins at `words`, of which there are four. No branches on its kind: which is next is hard to
+// guess.
+class Decoder {
+ public:
+  explicit Decoder(const std::uint64_t* words)
+      : words_(words), kind_(words[0] >> shared::kKindShift), is_long_(kFourWords >> (kind_ & 63) & 1) {
+    const bool is_allocation = kind_ == static_cast<std::uint64_t>(shared::EventKind::kAllocate);
+    step_ = words[3] >> shared::kStepShift & -std::uint64_t{is_allocation};
+  }
+
+  bool is_sound() const { return kind_ < 64 && (kKnown >> kind_ & 1) != 0 && shared::is_interval_step(step_); }
+  std::size_t count() const { return 2 + 2 * is_long_; }  // of its words
+  // Where it has no third and fourth word, what is there belongs to others.
+  Event event() const {
+    const std::uint64_t belongs = -is_long_;
+    return {words_[0] & shared::kAddressMask,
+            words_[1],
+            words_[2] & belongs,
+            static_cast<std::uint32_t>(words_[3] & belongs),
+            static_cast<shared::EventKind>(kind_),
+            static_cast<std::uint8_t>(step_)};
+  }
+
+ private:
+  const std::uint64_t* words_;
+  std::uint64_t kind_, is_long_, step_;
+};
 
 }  // namespace
 
-bool decode_events(std::span<const std::uint64_t> words, std::vector<Event>& events) {
+std::size_t decode_events(std::span<const std::uint64_t> words, std::vector<Event>& events) {
   // Twice as much at least: what waits to be merged may be much more than what has come.
   const std::size_t most = events.size() + words.size() / 2;
   if (most > events.capacity()) events.reserve(std::max(most, 2 * events.capacity()));
-  while (!words.empty()) {
-    const auto kind = static_cast<shared::EventKind>(words[0] >> shared::kKindShift);
-    const std::size_t count = shared::words_of(kind);
-    if (count == 0 || count > words.size()) return false;
-    if (words.size() >= 4) [[likely]] {
-      if (!add_event(words.data(), kind, count, events)) return false;
-    } else {
-      const std::uint64_t last[4] = {words[0], words[1]};
-      add_event(last, kind, count, events);
-    }
-    words = words.subspan(count);
+  std::size_t used = 0;
+  while (words.size() - used >= 4) {
+    const Decoder decoder(&words[used]);
+    if (!decoder.is_sound()) [[unlikely]]
+      return used;
+    events.push_back(decoder.event());
+    used += decoder.count();
   }
-  return true;
+  while (words.size() - used >= 2) {
+    const std::uint64_t last[4] = {words[used], words[used + 1]};
+    const Decoder decoder(last);
+    if (!decoder.is_sound() || decoder.count() > words.size() - used) return used;
+    events.push_back(decoder.event());
+    used += decoder.count();
+  }
+  return used;
 }
 
 }  // namespace leakwatch

@@ -31,9 +31,9 @@ struct RingEvent {
 // is there still.
 inline constexpr std::size_t kMostEventsInBatch = 128;
 
-// Appends the events in `words` to `events`. Returns false when it met a word that begins no event, an interval that
-// there is none, or a last event that is cut off: all are impossible unless the target's memory was overwritten; what
-// came before is kept.
-bool decode_events(std::span<const std::uint64_t> words, std::vector<Event>& events);
+// Appends the events in `words` to `events`. Returns how many of the words they were: fewer than all when it met a word
+// that begins no event, an interval that there is none, or a last event that is cut off. If nobody cut it off, all are
+// impossible unless the target's memory was overwritten.
+std::size_t decode_events(std::span<const std::uint64_t> words, std::vector<Event>& events);
 
 }  // namespace leakwatch

@@ -37,20 +37,21 @@ class EventMerger {
   }
 
   // Calls apply(batch) until every event with time <= horizon was in a batch, earliest first. A batch is a
-  // std::span<const RingEvent> of kBatch events at most, valid during the call.
-  template <class Apply>
-  void merge_batches_until(std::uint64_t horizon, Apply&& apply) {
+  // std::span<const RingEvent> of kBatch events at most, valid during the call. Before that, and one by one as they are
+  // found, expect(place in the next batch, event): to find them is one long chain of dependent steps, beside which the
+  // processor has time for more.
+  template <class Expect, class Apply>
+  void merge_batches_until(std::uint64_t horizon, Expect&& expect, Apply&& apply) {
     begin(horizon);
     std::size_t count = 0;
     while (!tournament_.is_over()) {
       Row& row = rows_[tournament_.winner()];
-      __builtin_prefetch(row.next + kAhead);
-      batch_[count++] = {row.next++, row.ring};
-      if (row.next != row.end && row.next->time <= horizon)
-        tournament_.replace(row.next->time);
-      else
-        tournament_.retire();
-      if (count < kBatch) continue;
+      tournament_.replace(row.following);
+      const Event* event = row.next++;
+      row.look_ahead();
+      batch_[count] = {event, row.ring};
+      expect(count, *event);
+      if (++count < kBatch) continue;
       apply(std::span<const RingEvent>(batch_.data(), count));
       count = 0;
     }
@@ -61,7 +62,8 @@ class EventMerger {
   // The same, with apply(ring index, event) for each event.
   template <class Apply>
   void merge_until(std::uint64_t horizon, Apply&& apply) {
-    merge_batches_until(horizon, [&](std::span<const RingEvent> batch) {
+    const auto expect = [](std::size_t, const Event&) {};
+    merge_batches_until(horizon, expect, [&](std::span<const RingEvent> batch) {
       for (const RingEvent& each : batch) apply(each.ring, *each.event);
     });
   }
@@ -78,20 +80,30 @@ class EventMerger {
   struct Row {  // the events of one ring that are not yet in a batch
     const Event* next;
     const Event* end;
+    Tournament::Rank following;  // of the one after the next
     std::size_t ring;
+
+    void look_ahead() {
+      __builtin_prefetch(next + kAhead);
+      following = end - next > 1 ? Tournament::rank_of(next[1].time) : Tournament::kEnded;
+    }
   };
 
   void begin(std::uint64_t horizon) {
     rows_.clear();
-    times_.clear();
+    ranks_.clear();
     for (std::size_t i = 0; i < rings_.size(); ++i) {
       std::vector<Event>& events = rings_[i];
       bound(events, horizon);
-      if (events.empty() || events.front().time > horizon) continue;
-      rows_.push_back({events.data(), events.data() + events.size(), i});
-      times_.push_back(events.front().time);
+      // From the end, as most wait for nothing; and so that a time from the future holds up only what came after it.
+      std::size_t count = events.size();
+      while (count != 0 && events[count - 1].time > horizon) --count;
+      if (count == 0) continue;
+      rows_.push_back({events.data(), events.data() + count, {}, i});
+      rows_.back().look_ahead();
+      ranks_.push_back(Tournament::rank_of(events.front().time));
     }
-    tournament_.begin(times_);
+    tournament_.begin(ranks_);
   }
 
   // A ring that holds this many has an event from a future that no clock has seen: overwritten memory, which must not
@@ -110,7 +122,7 @@ class EventMerger {
   std::vector<std::vector<Event>> rings_;
   // Of one merge, kept for their memory.
   std::vector<Row> rows_;
-  std::vector<std::uint64_t> times_;  // of each row's first event
+  std::vector<Tournament::Rank> ranks_;  // of each row's first event
   Tournament tournament_;
   std::array<RingEvent, kBatch> batch_;
 };

@@ -58,48 +58,43 @@ std::uint64_t size_class(std::uint64_t size) {
   return (size + step - 1) & ~(step - 1);
 }
 
-HeapState::HeapState(std::uint64_t sample_interval) : sample_interval_(sample_interval), known_parts_(kKnownParts) {}
+HeapState::HeapState(std::uint64_t sample_interval) : sample_interval_(sample_interval), known_parts_(kKnownParts) {
+  blocks_.make_room(kMostEventsInBatch);
+}
 
 void HeapState::apply(std::span<const RingEvent> events) {
   prepare(events);
   const bool is_exact = sample_interval_ == 1;
   for (std::size_t i = 0; i < events.size(); ++i) {
-    if (is_exact && apply_at_once(*events[i].event, prepared_[i])) [[likely]]
+    if (is_exact && apply_at_once(*events[i].event, homes_[i], parts_[i])) [[likely]]
       continue;
-    apply(events[i], prepared_[i]);
+    apply(events[i], homes_[i], parts_[i]);
   }
+  blocks_.make_room(kMostEventsInBatch);
 }
 
-// Has the lines that all of them need come from memory at the same time.
+// The homes have come from memory; what comes after them has not.
 void HeapState::prepare(std::span<const RingEvent> events) {
-  blocks_.make_room(events.size());
-  std::size_t allocations = 0;
+  std::size_t allocations = 0, crowded = 0;
   for (std::size_t i = 0; i < events.size(); ++i) {
-    const Event& event = *events[i].event;
-    prepared_[i].home = blocks_.home(event.address);
-    BlockTable::prefetch(prepared_[i].home);
-    allocations_[allocations] = static_cast<std::uint8_t>(i);
-    allocations += event.kind == shared::EventKind::kAllocate;
-  }
-  std::size_t crowded = 0;
-  for (std::size_t i = 0; i < events.size(); ++i) {
-    crowded_[crowded] = static_cast<std::uint8_t>(i);
-    crowded += BlockTable::prefetch_next(prepared_[i].home);
+    allocations_[allocations] = crowded_[crowded] = static_cast<std::uint8_t>(i);
+    allocations += events[i].event->kind == shared::EventKind::kAllocate;
+    crowded += BlockTable::prefetch_next(homes_[i]);
   }
   for (const std::uint8_t i : std::span(allocations_.data(), allocations)) {
     const Event& event = *events[i].event;
-    prepared_[i].part = part_of(event.stack, std::min(event.size, kLargestSize), event.interval_step);
-    __builtin_prefetch(&totals_[prepared_[i].part], 1);
+    parts_[i] = part_of(event.stack, std::min(event.size, kLargestSize), event.interval_step);
+    __builtin_prefetch(&totals_[parts_[i]], 1);
   }
-  for (const std::uint8_t i : std::span(crowded_.data(), crowded)) blocks_.prefetch_after_next(prepared_[i].home);
+  for (const std::uint8_t i : std::span(crowded_.data(), crowded)) blocks_.prefetch_after_next(homes_[i]);
 }
 
 // Nearly all events of an exact session, without a branch on what they are: that is hard to guess. False, and nothing
 // is done, for the others.
-bool HeapState::apply_at_once(const Event& event, const Prepared& prepared) {
+bool HeapState::apply_at_once(const Event& event, BlockTable::Home home, std::uint32_t part) {
   const bool is_allocation = event.kind == shared::EventKind::kAllocate;
-  Block block{event.address, event.size, prepared.part};
-  if (event.kind > shared::EventKind::kFree || !blocks_.put_or_take(block, prepared.home, is_allocation)) [[unlikely]]
+  Block block{event.address, event.size, part};
+  if (event.kind > shared::EventKind::kFree || !blocks_.put_or_take(block, home, is_allocation)) [[unlikely]]
     return false;
   Flow& flow = totals_[block.part].flows[is_allocation ? kAllocated : kFreed];
   flow.objects += kOne;
@@ -107,17 +102,17 @@ bool HeapState::apply_at_once(const Event& event, const Prepared& prepared) {
   return true;
 }
 
-void HeapState::apply(const RingEvent& one, const Prepared& prepared) {
+void HeapState::apply(const RingEvent& one, BlockTable::Home home, std::uint32_t part) {
   const Event& event = *one.event;
   switch (event.kind) {
     case shared::EventKind::kAllocate:
-      allocate(event, prepared);
+      allocate(event, home, part);
       break;
     case shared::EventKind::kFree:
-      free(event.address, prepared.home);
+      free(event.address, home);
       break;
     case shared::EventKind::kReallocFree:
-      free_for_realloc(one.ring, event.address, prepared.home);
+      free_for_realloc(one.ring, event.address, home);
       break;
     case shared::EventKind::kReallocFailed:
       take_back(one.ring, event.address);
@@ -127,13 +122,13 @@ void HeapState::apply(const RingEvent& one, const Prepared& prepared) {
   }
 }
 
-void HeapState::allocate(const Event& event, const Prepared& prepared) {
+void HeapState::allocate(const Event& event, BlockTable::Home home, std::uint32_t part) {
   const std::uint64_t size = std::min(event.size, kLargestSize);
-  const Block block{event.address, size, prepared.part};
+  const Block block{event.address, size, part};
   add(kAllocated, block);
   if (block.address == 0) [[unlikely]]
     return add(kFreed, block);
-  if (const Block old = blocks_.put(block, prepared.home); old.address != 0) [[unlikely]] {
+  if (const Block old = blocks_.put(block, home); old.address != 0) [[unlikely]] {
     ++implied_frees_;
     add(kFreed, old);
   }

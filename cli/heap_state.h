@@ -32,10 +32,16 @@ class HeapState {
   // `sample_interval`: the one that the session begins with, step 0.
   explicit HeapState(std::uint64_t sample_interval);
 
-  // In the order in which they happened; at most kMostEventsInBatch.
+  // Has what an event needs come from memory: the `place`-th of those that will be applied next.
+  void expect(std::size_t place, const Event& event) {
+    homes_[place] = blocks_.home(event.address);
+    BlockTable::prefetch(homes_[place]);
+  }
+  // In the order in which they happened; at most kMostEventsInBatch, and all of them expected.
   void apply(std::span<const RingEvent> events);
   void apply(std::size_t ring, const Event& event) {
     const RingEvent one{&event, ring};
+    expect(0, event);
     apply(std::span(&one, 1));
   }
 
@@ -73,16 +79,11 @@ class HeapState {
   static constexpr std::int64_t kOne = 1 << 16;
   static HeapCounters counters(const Totals& totals);
 
-  // What can be known of an event before those in front of it are applied.
-  struct Prepared {
-    BlockTable::Home home = nullptr;  // of its address
-    std::uint32_t part = 0;           // of an allocation
-  };
   void prepare(std::span<const RingEvent> events);
-  bool apply_at_once(const Event& event, const Prepared& prepared);
-  void apply(const RingEvent& one, const Prepared& prepared);
+  bool apply_at_once(const Event& event, BlockTable::Home home, std::uint32_t part);
+  void apply(const RingEvent& one, BlockTable::Home home, std::uint32_t part);
 
-  void allocate(const Event& event, const Prepared& prepared);
+  void allocate(const Event& event, BlockTable::Home home, std::uint32_t part);
   Block free(std::uint64_t address, BlockTable::Home home);
   void free_for_realloc(std::size_t ring, std::uint64_t address, BlockTable::Home home);
   void take_back(std::size_t ring, std::uint64_t address);
@@ -95,7 +96,9 @@ class HeapState {
 
   const std::uint64_t sample_interval_;
   BlockTable blocks_;
-  std::array<Prepared, kMostEventsInBatch> prepared_;
+  // What can be known of the events of a batch before those in front of them are applied.
+  std::array<BlockTable::Home, kMostEventsInBatch> homes_{};      // of the addresses; there is always room for a batch
+  std::array<std::uint32_t, kMostEventsInBatch> parts_{};         // of allocations
   std::array<std::uint8_t, kMostEventsInBatch + 1> allocations_;  // where in the batch they are
   std::array<std::uint8_t, kMostEventsInBatch + 1> crowded_;      // the same of those whose home is full
   struct KnownPart {

@@ -5,23 +5,49 @@
 #include "cli/ring_reader.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace leakwatch {
 
+namespace {
+
+// Of one pass: few enough that their events are still in the processor's cache when they are merged, and that nobody
+// waits for the pass; and of each ring so many at least that it is worth the look.
+constexpr std::size_t kMostWords = 32768;
+constexpr std::size_t kLeastWordsOfRing = 256;
+
+}  // namespace
+
 RingReader::RingReader(SharedRegion& region) : region_(region), heap_(region.settings().sample_interval) {}
 
-std::size_t RingReader::pass(bool to_the_end) {
+RingReader::Pass RingReader::pass(bool to_the_end) {
   // Read before the rings: the reason is in event_merger.h.
-  const std::uint64_t horizon = to_the_end ? std::numeric_limits<std::uint64_t>::max() : now(region_.settings().clock);
+  Pass pass{.until = to_the_end ? kEnd : now(region_.settings().clock)};
+  const std::uint64_t before = events_;
   const std::uint32_t rings = region_.rings_used();
-  std::size_t taken = 0;
-  fullest_ring_words_ = 0;
-  for (std::uint32_t i = 0; i < rings; ++i) taken += take_ring(i);
+  const std::size_t share = std::max(kMostWords / look_at_rings(rings), kLeastWordsOfRing);
+  // What is left of a ring is not older than the last event that was taken of it. Those of the shared ring are not in
+  // order, so it is never left.
+  pass.until = std::min(pass.until, take_ring(0, region_.ring_words()));
+  for (std::uint32_t i = 1; i < rings; ++i) pass.until = std::min(pass.until, take_ring(i, share));
   merger_.sort_ring(0);
-  merger_.merge_batches_until(horizon, [this](std::span<const RingEvent> batch) { apply(batch); });
-  events_ += taken;
-  return taken;
+  const auto expect = [this](std::size_t place, const Event& event) { heap_.expect(place, event); };
+  merger_.merge_batches_until(pass.until, expect, [this](std::span<const RingEvent> batch) { apply(batch); });
+  pass.events = events_ - before;
+  pass.has_left_words = has_left_words_;
+  return pass;
+}
+
+// Returns how many of them hold words, one at least.
+std::size_t RingReader::look_at_rings(std::uint32_t rings) {
+  if (!has_left_words_) fullest_ring_words_ = 0;
+  has_left_words_ = false;
+  std::size_t busy = 0;
+  for (std::uint32_t i = 0; i < rings; ++i) {
+    const std::size_t held = region_.words_held(i);
+    busy += held != 0;
+    fullest_ring_words_ = std::max(fullest_ring_words_, held);
+  }
+  return std::max<std::size_t>(busy, 1);
 }
 
 // Each takes what is its own; neither looks at what the other made of its events.
@@ -33,14 +59,30 @@ void RingReader::apply(std::span<const RingEvent> batch) {
   }
 }
 
-std::size_t RingReader::take_ring(std::uint32_t index) {
-  if (!region_.take_words(index, words_)) ++bad_records_;
-  fullest_ring_words_ = std::max(fullest_ring_words_, words_.size());
-  if (words_.empty()) return 0;
+// Returns until when all events of the ring are known, if they go by the clock.
+std::uint64_t RingReader::take_ring(std::uint32_t index, std::size_t most_words) {
+  const SharedRegion::Look look = region_.look_at_words(index, most_words, words_);
+  if (look == SharedRegion::Look::kNonsense) ++bad_records_;
+  if (words_.empty()) return kEnd;
+  words_taken_ += words_.size();
+  region_.give_back(index, decode(index, look));
+  if (look == SharedRegion::Look::kAll) return kEnd;
+  has_left_words_ = true;
+  const std::vector<Event>& events = merger_.ring(index);
+  return events.empty() ? 0 : events.back().time;
+}
+
+// Returns how many of the words are done with: an event that only the look cut off is for the next pass.
+std::size_t RingReader::decode(std::uint32_t index, SharedRegion::Look look) {
   std::vector<Event>& events = merger_.ring(index);
   const std::size_t before = events.size();
-  if (!decode_events(words_, events)) ++bad_records_;
-  return events.size() - before;
+  const std::size_t used = decode_events(words_, events);
+  events_ += events.size() - before;
+  const std::size_t left = words_.size() - used;
+  if (left == 0) return used;
+  if (look == SharedRegion::Look::kFirst && left < shared::kAllocateWords) return used;
+  ++bad_records_;
+  return words_.size();
 }
 
 }  // namespace leakwatch

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -21,18 +22,36 @@ class RingReader {
   // `region` must outlive the reader.
   explicit RingReader(SharedRegion& region);
 
-  // Notes the time, takes what every ring holds, and applies what is not younger than that time; at the end of the
-  // session all, whatever its time stamp. Returns how many events it took.
-  std::size_t pass(bool to_the_end);
+  struct Pass {
+    std::size_t events = 0;  // that it took
+    bool has_left_words = false;
+    std::uint64_t until = 0;  // all that were stamped by then, and published when it began, have been applied
+  };
+  // Notes the time, takes what the rings hold, some ten thousand words in all, and applies what is not younger than
+  // that time, nor than what it had to leave in a ring. At the end of the session time does not matter.
+  Pass pass(bool to_the_end);
+  // Calls one_pass(), which is to make a pass and return it, until everything has been applied that had been published
+  // when this was called.
+  template <class OnePass>
+  void catch_up(bool to_the_end, OnePass&& one_pass) {
+    const std::uint64_t begin = to_the_end ? kEnd : now(region_.settings().clock);
+    // Overwritten memory may claim any time: as much as the rings can hold is enough.
+    const std::uint64_t most = words_taken_ + region_.rings_used() * region_.ring_words();
+    while (one_pass().until < begin && words_taken_ < most) continue;
+  }
 
   const HeapState& heap() const { return heap_; }
   ThreadLedger& threads() { return threads_; }
   std::uint64_t bad_records() const { return bad_records_; }
   std::uint64_t events() const { return events_; }                        // taken so far
-  std::size_t fullest_ring_words() const { return fullest_ring_words_; }  // that the last pass found
+  std::size_t fullest_ring_words() const { return fullest_ring_words_; }  // since nothing was left
 
  private:
-  std::size_t take_ring(std::uint32_t index);
+  static constexpr std::uint64_t kEnd = std::numeric_limits<std::uint64_t>::max();
+
+  std::size_t look_at_rings(std::uint32_t rings);
+  std::uint64_t take_ring(std::uint32_t index, std::size_t most_words);
+  std::size_t decode(std::uint32_t index, SharedRegion::Look look);
   void apply(std::span<const RingEvent> batch);
 
   SharedRegion& region_;
@@ -41,8 +60,10 @@ class RingReader {
   ThreadLedger threads_;
   std::vector<std::uint64_t> words_;
   std::uint64_t bad_records_ = 0;
+  std::uint64_t words_taken_ = 0;
   std::uint64_t events_ = 0;
   std::size_t fullest_ring_words_ = 0;
+  bool has_left_words_ = false;  // the last pass
 };
 
 }  // namespace leakwatch

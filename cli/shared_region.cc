@@ -161,21 +161,31 @@ std::uint64_t SharedRegion::sum(std::atomic<std::uint64_t> shared::Ring::*counte
   return sum;
 }
 
-bool SharedRegion::take_words(std::uint32_t index, std::vector<std::uint64_t>& words) {
-  shared::Ring& ring = rings_[index];
+SharedRegion::Look SharedRegion::look_at_words(std::uint32_t index, std::size_t most,
+                                               std::vector<std::uint64_t>& words) {
   const std::uint64_t begin = read_positions_[index];
-  const std::uint64_t end = ring.write_position.load(std::memory_order_acquire);
-  words.clear();
-  if (end == begin) return true;
-  const bool sane = end - begin <= ring_words_;
-  if (sane) {
-    const auto* base = reinterpret_cast<const std::uint64_t*>(base_ + words_offset_) + index * ring_words_;
-    words.resize(end - begin);
-    for (std::size_t i = 0; i < words.size(); ++i) words[i] = copy_word(base[(begin + i) & (ring_words_ - 1)]);
+  const std::uint64_t held = rings_[index].write_position.load(std::memory_order_acquire) - begin;
+  if (held > ring_words_) [[unlikely]] {
+    words.clear();
+    give_back(index, held);
+    return Look::kNonsense;
   }
-  read_positions_[index] = end;
-  ring.read_position.store(end, std::memory_order_release);
-  return sane;
+  const auto* base = reinterpret_cast<const std::uint64_t*>(base_ + words_offset_) + index * ring_words_;
+  words.resize(std::min<std::uint64_t>(held, most));
+  for (std::size_t i = 0; i < words.size(); ++i) words[i] = copy_word(base[(begin + i) & (ring_words_ - 1)]);
+  return words.size() == held ? Look::kAll : Look::kFirst;
+}
+
+void SharedRegion::give_back(std::uint32_t index, std::size_t words) {
+  if (words == 0) return;
+  read_positions_[index] += words;
+  rings_[index].read_position.store(read_positions_[index], std::memory_order_release);
+}
+
+bool SharedRegion::take_words(std::uint32_t index, std::vector<std::uint64_t>& words) {
+  const Look look = look_at_words(index, ring_words_, words);
+  give_back(index, words.size());
+  return look != Look::kNonsense;
 }
 
 std::optional<RawStack> SharedRegion::stack(std::uint32_t offset) const {

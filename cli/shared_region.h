@@ -5,6 +5,9 @@
 // own profile and nothing else.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -59,8 +62,17 @@ class SharedRegion {
   // The sum of a counter over all rings. It may wrap, or fall: it is what the target's threads say.
   std::uint64_t sum(std::atomic<std::uint64_t> shared::Ring::*counter) const;
 
-  // Copies what the ring holds from its read position on, and gives the room back. False when the positions make no
-  // sense: then nothing is copied and the ring is empty from now on.
+  std::size_t words_held(std::uint32_t ring) const {
+    return std::min(rings_[ring].write_position.load(std::memory_order_relaxed) - read_positions_[ring], ring_words_);
+  }
+  // Copies what the ring holds from its read position on, `most` words at most: all, or the first of them. When the
+  // positions make no sense nothing is copied, and the ring is empty from now on. The room of what was copied is given
+  // back to the writer afterwards, so far as it is done with.
+  enum class Look { kAll, kFirst, kNonsense };
+  Look look_at_words(std::uint32_t ring, std::size_t most, std::vector<std::uint64_t>& words);
+  void give_back(std::uint32_t ring, std::size_t words);
+
+  // Both, of all that the ring holds. False when the positions make no sense.
   bool take_words(std::uint32_t ring, std::vector<std::uint64_t>& words);
 
   // Nothing when the offset is not that of a whole stack.

@@ -16,43 +16,51 @@ namespace leakwatch {
 
 class Tournament {
  public:
-  // The first number of each row. Rows are known by their place here.
-  void begin(const std::vector<std::uint64_t>& numbers) {
-    const std::size_t leaves = std::bit_ceil(std::max<std::size_t>(numbers.size(), 1));
-    numbers_.assign(leaves, kNotPlayed);
-    rows_.assign(leaves, 0);
-    for (std::size_t row = 0; row < leaves; ++row) play(row < numbers.size() ? ranked(numbers[row]) : kEnded, row);
+  // What is compared. A row that has ended comes after all numbers.
+  using Rank = std::uint64_t;
+  static constexpr Rank kEnded = std::numeric_limits<std::uint64_t>::max();
+  static Rank rank_of(std::uint64_t number) { return std::min(number, kEnded - 2) + 1; }
+
+  // The first of each row. Rows are known by their place here.
+  void begin(const std::vector<Rank>& ranks) {
+    const std::size_t leaves = std::bit_ceil(std::max<std::size_t>(ranks.size(), 1));
+    losers_.assign(leaves, {kNotPlayed, 0});
+    for (std::size_t row = 0; row < leaves; ++row) play(row < ranks.size() ? ranks[row] : kEnded, row);
   }
 
   bool is_over() const { return best_ == kEnded; }  // all rows have ended
   std::size_t winner() const { return winner_; }    // of equal ones, any
 
-  // The next number of the winner's row.
-  void replace(std::uint64_t number) { play(ranked(number), winner_); }
-  void retire() { play(kEnded, winner_); }
+  // The next of the winner's row.
+  void replace(Rank rank) { play(rank, winner_); }
 
  private:
   // While a tree is begun, what has not been played loses against nobody, and so leaves the tree at its top.
-  static constexpr std::uint64_t kNotPlayed = 0;
-  static constexpr std::uint64_t kEnded = std::numeric_limits<std::uint64_t>::max();
-  static std::uint64_t ranked(std::uint64_t number) { return std::min(number, kEnded - 2) + 1; }
+  static constexpr Rank kNotPlayed = 0;
 
-  void play(std::uint64_t number, std::uint64_t row) {
-    for (std::size_t node = (numbers_.size() + row) / 2; node > 0; node /= 2) {
-      const std::uint64_t swap = -static_cast<std::uint64_t>(numbers_[node] < number);  // all bits or none
-      const std::uint64_t other_number = (numbers_[node] ^ number) & swap, other_row = (rows_[node] ^ row) & swap;
-      numbers_[node] ^= other_number;
-      rows_[node] ^= other_row;
-      number ^= other_number;
+  struct Player {
+    Rank rank;
+    std::uint64_t row;
+  };
+
+  void play(Rank rank, std::uint64_t row) {
+    Player* const losers = losers_.data();
+    for (std::size_t node = (losers_.size() + row) / 2; node > 0; node /= 2) {
+      const Player other = losers[node];
+      const std::uint64_t swap = -static_cast<std::uint64_t>(other.rank < rank);  // all bits or none
+      const std::uint64_t other_rank = (other.rank ^ rank) & swap, other_row = (other.row ^ row) & swap;
+      losers[node] = {other.rank ^ other_rank, other.row ^ other_row};
+      rank ^= other_rank;
       row ^= other_row;
     }
-    best_ = number;
+    best_ = rank;
     winner_ = row;
   }
 
-  // The losers, of node 1, the root, and on; the children of node n are 2n and 2n + 1.
-  std::vector<std::uint64_t> numbers_, rows_;
-  std::uint64_t best_ = kEnded, winner_ = 0;
+  // Of node 1, the root, and on; the children of node n are 2n and 2n + 1.
+  std::vector<Player> losers_;
+  Rank best_ = kEnded;
+  std::uint64_t winner_ = 0;
 };
 
 }  // namespace leakwatch

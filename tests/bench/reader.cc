@@ -149,13 +149,18 @@ struct Passes {
   double longest = 0;
   std::uint64_t events = 0;
 
-  void one(RingReader& reader, Target& target) {
+  // All that is in the rings.
+  void all(RingReader& reader, Target& target) {
     target.publish();
-    const double begin = processor_seconds();
-    events += reader.pass(false);
-    const double took = processor_seconds() - begin;
-    seconds += took;
-    longest = std::max(longest, took);
+    reader.catch_up(false, [&] {
+      const double begin = processor_seconds();
+      const RingReader::Pass pass = reader.pass(false);
+      const double took = processor_seconds() - begin;
+      events += pass.events;
+      seconds += took;
+      longest = std::max(longest, took);
+      return pass;
+    });
   }
 };
 
@@ -187,12 +192,12 @@ int rate(std::uint64_t live, std::uint32_t rings, std::uint64_t events) {
   Blocks blocks(live);
   Passes begin, settled;
   for (std::uint64_t i = 0; i < live; ++i) {
-    if (!target.has_room()) begin.one(reader, target);
+    if (!target.has_room()) begin.all(reader, target);
     target.allocate(blocks.at(i));
   }
-  begin.one(reader, target);
+  begin.all(reader, target);
   const auto write = [&](std::uint64_t dies, std::uint64_t lives) {
-    while (!target.has_room()) settled.one(reader, target);
+    while (!target.has_room()) settled.all(reader, target);
     dies != 0 ? target.free(dies) : target.allocate(lives);
   };
   while (settled.events < events) {
@@ -202,7 +207,7 @@ int rate(std::uint64_t live, std::uint32_t rings, std::uint64_t events) {
     write(is_free_first ? dies : 0, lives);
     write(is_free_first ? 0 : dies, lives);
   }
-  settled.one(reader, target);
+  settled.all(reader, target);
   const leakwatch::HeapState& heap = reader.heap();
   if (heap.live_blocks() != live || heap.unknown_frees() + heap.implied_frees() + reader.bad_records() != 0) {
     std::fprintf(stderr, "reader: %llu live blocks were counted\n",
@@ -226,7 +231,7 @@ int growth(std::uint64_t live, std::uint32_t rings) {
   for (std::uint64_t i = 0; i < live; ++i) {
     target.allocate(address_of(i));
     if (target.has_room() && i + 1 < live) continue;
-    passes.one(reader, target);
+    passes.all(reader, target);
     if (i < live / 2) continue;
     const double each = (own_bytes() - before) / static_cast<double>(i + 1);
     least = std::min(least, each);
@@ -261,10 +266,10 @@ double pause_of_snapshot(std::uint64_t live, std::uint32_t stacks) {
   Target target(region, kSnapshotRings, stacks);
   Passes passes;
   for (std::uint64_t i = 0; i < live; ++i) {
-    if (!target.has_room()) passes.one(reader, target);
+    if (!target.has_room()) passes.all(reader, target);
     target.allocate(address_of(i));
   }
-  passes.one(reader, target);
+  passes.all(reader, target);
   double least = std::numeric_limits<double>::max();
   for (int i = 0; i < 5; ++i) {
     const double begin = processor_seconds();

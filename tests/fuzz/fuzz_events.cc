@@ -29,14 +29,14 @@ void run(const std::uint8_t* data, std::size_t size) {
   if (!words.empty()) std::memcpy(words.data(), data + 1, words.size() * sizeof(std::uint64_t));
   if ((data[0] & 4) != 0) bend(words);
   std::vector<Event> events;
-  const bool whole = decode_events(words, events);
+  const std::size_t decoded = decode_events(words, events);
   std::size_t used = 0;
   HeapState heap(interval);
   for (const Event& event : events) {
     used += shared::words_of(event.kind);
     heap.apply(static_cast<std::size_t>(event.address & 1), event);
   }
-  fuzz::check(used <= words.size() && whole == (used == words.size()));
+  fuzz::check(used <= words.size() && used == decoded);
   fuzz::check(heap.live_blocks() + heap.unknown_frees() + heap.implied_frees() <= events.size());
   for (const HeapState::Site& site : heap.sites()) {
     const HeapCounters& c = site.counters;

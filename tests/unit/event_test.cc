@@ -24,7 +24,7 @@ struct Decoded {
 
 Decoded decode(const std::vector<std::uint64_t>& words) {
   Decoded result{};
-  result.whole = decode_events(words, result.events);
+  result.whole = decode_events(words, result.events) == words.size();
   return result;
 }
 
@@ -74,7 +74,7 @@ TEST_CASE("events follow one another without gaps") {
 
 TEST_CASE("decoding appends to what is there") {
   std::vector<Event> events(1);
-  CHECK(decode_events(std::array<std::uint64_t, 2>{kFree | 1, 10}, events));
+  CHECK(decode_events(std::array<std::uint64_t, 2>{kFree | 1, 10}, events) == 2);
   CHECK(events.size() == 2);
 }
 

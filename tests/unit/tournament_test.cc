@@ -21,7 +21,7 @@ std::vector<std::uint64_t> merged(const Rows& rows) {
   std::vector<std::uint64_t> firsts;
   std::size_t count = 0;
   for (const auto& row : rows) {
-    firsts.push_back(row.front());
+    firsts.push_back(Tournament::rank_of(row.front()));
     count += row.size();
   }
   Tournament tournament;
@@ -31,10 +31,8 @@ std::vector<std::uint64_t> merged(const Rows& rows) {
   while (!tournament.is_over() && result.size() <= count) {
     const std::size_t row = tournament.winner();
     result.push_back(rows.at(row).at(next[row]++));
-    if (next[row] < rows[row].size())
-      tournament.replace(rows[row][next[row]]);
-    else
-      tournament.retire();
+    const bool goes_on = next[row] < rows[row].size();
+    tournament.replace(goes_on ? Tournament::rank_of(rows[row][next[row]]) : Tournament::kEnded);
   }
   return result;
 }

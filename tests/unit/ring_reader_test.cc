@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The reader of rings, of which a pass takes only so much: that what it leaves in a ring holds up what must come after
+// it, that it catches up, and that it ends whatever overwritten memory says.
+#include "cli/ring_reader.h"
+
+#include <cstdint>
+#include <vector>
+
+#include "tests/unit/catch.h"
+#include "tests/unit/region_writer.h"
+
+namespace leakwatch {
+namespace {
+
+using shared::EventKind;
+
+constexpr RegionSettings kExact{.sample_interval = 1, .clock = shared::Clock::kMonotonic};
+
+std::vector<std::uint64_t> allocation(std::uint64_t address, std::uint64_t time, std::uint64_t size) {
+  return {shared::event_word(EventKind::kAllocate, address), time, size, 1};
+}
+std::vector<std::uint64_t> release(std::uint64_t address, std::uint64_t time) {
+  return {shared::event_word(EventKind::kFree, address), time};
+}
+
+std::size_t passes_to_catch_up(RingReader& reader, bool to_the_end) {
+  std::size_t passes = 0;
+  reader.catch_up(to_the_end, [&] {
+    ++passes;
+    return reader.pass(to_the_end);
+  });
+  return passes;
+}
+
+constexpr std::uint32_t kRings = 20;
+constexpr std::uint64_t kRounds = 540, kAddresses = 7;
+
+// Blocks go round: each is allocated on one ring and freed on the next one, where another comes to live at its address.
+// So an event that is applied too early is an unknown free or an implied one. The rings are filled at different speeds,
+// by blocks of their own. Returns how many events there are.
+std::uint64_t fill_rings(RegionWriter& writer) {
+  std::uint64_t time = 0, events = 0;
+  const auto write = [&](std::uint32_t ring, const std::vector<std::uint64_t>& words) {
+    writer.write(ring, words);
+    ++events;
+  };
+  for (std::uint64_t round = 0; round < kRounds; ++round) {
+    for (std::uint32_t ring = 1; ring <= kRings; ++ring) {
+      const std::uint64_t address = 16 * (1 + round % kAddresses), own = 4096 * ring;
+      if (round >= kAddresses || ring > 1) write(ring, release(address, ++time));
+      write(ring, allocation(address, ++time, ring));
+      for (std::uint32_t i = 0; i < ring % 5; ++i) {
+        write(ring, allocation(own, ++time, i));
+        write(ring, release(own, ++time));
+      }
+    }
+  }
+  return events;
+}
+
+TEST_CASE("rings that are full are read in many passes, each event in its turn") {
+  SharedRegion region(kExact);
+  RegionWriter writer(region);
+  RingReader reader(region);
+  const std::uint64_t events = fill_rings(writer);
+  const RingReader::Pass first = reader.pass(false);
+  CHECK(first.events > 0);
+  CHECK(first.events < events / 3);
+  CHECK(first.until < kRounds * kRings * 10);
+  CHECK(passes_to_catch_up(reader, false) > 1);
+  CHECK(reader.events() == events);
+  CHECK(reader.heap().live_blocks() == kAddresses);
+  CHECK(reader.heap().unknown_frees() + reader.heap().implied_frees() + reader.bad_records() == 0);
+}
+
+TEST_CASE("at the end, events that no clock has seen yet are applied too") {
+  SharedRegion region(kExact);
+  RegionWriter writer(region);
+  RingReader reader(region);
+  const std::uint64_t future = now(shared::Clock::kMonotonic) + 3'600'000'000'000;
+  for (std::uint64_t i = 1; i <= 4000; ++i) writer.write(1, allocation(16 * i, future + i, 1));
+  writer.write(2, allocation(8, future, 1));
+  CHECK(passes_to_catch_up(reader, false) == 1);
+  CHECK(reader.heap().live_blocks() == 0);
+  passes_to_catch_up(reader, true);
+  CHECK(reader.heap().live_blocks() == 4001);
+}
+
+// As nothing is known of what is left of a ring but that it is not older, one whose clock stands still holds up all the
+// others: not for ever.
+TEST_CASE("a ring that is written faster than it is read does not keep the reader for ever") {
+  SharedRegion region(kExact);
+  RegionWriter writer(region);
+  RingReader reader(region);
+  const auto refill = [&] {
+    for (std::uint32_t ring = 1; ring <= kRings; ++ring) {
+      while (region.ring(ring).write_position - region.ring(ring).read_position < region.ring_words() - 4)
+        writer.write(ring, release(16, 1));
+    }
+  };
+  refill();
+  std::size_t passes = 0;
+  reader.catch_up(false, [&] {
+    refill();
+    ++passes;
+    return reader.pass(false);
+  });
+  CHECK(passes > 1);
+  CHECK(reader.heap().unknown_frees() > kRings * 4096);
+}
+
+TEST_CASE("words that begin no event cost their pass, and what comes after them is read") {
+  SharedRegion region(kExact);
+  RegionWriter writer(region);
+  RingReader reader(region);
+  writer.write(1, allocation(16, 1, 1));
+  writer.write(1, {0, 0, 0, 0});
+  passes_to_catch_up(reader, false);
+  CHECK(reader.bad_records() == 1);
+  writer.write(1, release(16, 2));
+  passes_to_catch_up(reader, false);
+  CHECK(reader.bad_records() == 1);
+  CHECK(reader.events() == 2);
+  CHECK(reader.heap().live_blocks() == 0);
+}
+
+}  // namespace
+}  // namespace leakwatch
