@@ -32,6 +32,10 @@ class BlockTable {
   [[gnu::always_inline]] static void prefetch(Home home) { SegmentedTable::prefetch(home); }
   [[gnu::always_inline]] static bool prefetch_next(Home home) { return SegmentedTable::prefetch_next(home); }
   [[gnu::always_inline]] void prefetch_after_next(Home home) const { table_.prefetch_after_next(home); }
+  // The part of the address's block, if there is one at its home; any number if not.
+  static std::uint32_t likely_part(Home home, std::uint64_t address) {
+    return static_cast<std::uint32_t>(SegmentedTable::likely_value(home, address));
+  }
 
   // Returns the block that stood there before; its address is 0 when there was none. The block's own is not 0.
   Block put(const Block& block) {

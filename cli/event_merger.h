@@ -48,7 +48,7 @@ class EventMerger {
       Row& row = rows_[tournament_.winner()];
       tournament_.replace(row.following);
       const Event* event = row.next++;
-      row.look_ahead();
+      look_ahead(row);
       batch_[count] = {event, row.ring};
       expect(count, *event);
       if (++count < kBatch) continue;
@@ -80,18 +80,22 @@ class EventMerger {
   struct Row {  // the events of one ring that are not yet in a batch
     const Event* next;
     const Event* end;
-    Tournament::Rank following;  // of the one after the next
+    std::uint64_t following;  // number of the one after the next
     std::size_t ring;
-
-    void look_ahead() {
-      __builtin_prefetch(next + kAhead);
-      following = end - next > 1 ? Tournament::rank_of(next[1].time) : Tournament::kEnded;
-    }
   };
+
+  // What the tournament compares. Within one merge times are close together, unless memory was overwritten.
+  std::uint64_t number_of(const Event& event) const {
+    return std::min(std::max(event.time, first_time_) - first_time_, Tournament::kEnded - 1);
+  }
+  void look_ahead(Row& row) const {
+    __builtin_prefetch(row.next + kAhead);
+    row.following = row.end - row.next > 1 ? number_of(row.next[1]) : Tournament::kEnded;
+  }
 
   void begin(std::uint64_t horizon) {
     rows_.clear();
-    ranks_.clear();
+    first_time_ = horizon;
     for (std::size_t i = 0; i < rings_.size(); ++i) {
       std::vector<Event>& events = rings_[i];
       bound(events, horizon);
@@ -99,11 +103,15 @@ class EventMerger {
       std::size_t count = events.size();
       while (count != 0 && events[count - 1].time > horizon) --count;
       if (count == 0) continue;
-      rows_.push_back({events.data(), events.data() + count, {}, i});
-      rows_.back().look_ahead();
-      ranks_.push_back(Tournament::rank_of(events.front().time));
+      rows_.push_back({events.data(), events.data() + count, 0, i});
+      first_time_ = std::min(first_time_, events.front().time);
     }
-    tournament_.begin(ranks_);
+    numbers_.clear();
+    for (Row& row : rows_) {
+      numbers_.push_back(number_of(*row.next));
+      look_ahead(row);
+    }
+    tournament_.begin(numbers_);
   }
 
   // A ring that holds this many has an event from a future that no clock has seen: overwritten memory, which must not
@@ -122,7 +130,8 @@ class EventMerger {
   std::vector<std::vector<Event>> rings_;
   // Of one merge, kept for their memory.
   std::vector<Row> rows_;
-  std::vector<Tournament::Rank> ranks_;  // of each row's first event
+  std::vector<std::uint64_t> numbers_;  // of each row's first event
+  std::uint64_t first_time_ = 0;
   Tournament tournament_;
   std::array<RingEvent, kBatch> batch_;
 };

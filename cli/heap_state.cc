@@ -64,11 +64,9 @@ HeapState::HeapState(std::uint64_t sample_interval) : sample_interval_(sample_in
 
 void HeapState::apply(std::span<const RingEvent> events) {
   prepare(events);
-  const bool is_exact = sample_interval_ == 1;
   for (std::size_t i = 0; i < events.size(); ++i) {
-    if (is_exact && apply_at_once(*events[i].event, homes_[i], parts_[i])) [[likely]]
-      continue;
-    apply(events[i], homes_[i], parts_[i]);
+    if (sample_interval_ == 1) i = apply_at_once(events, i);
+    if (i < events.size()) apply(events[i], homes_[i], parts_[i]);
   }
   blocks_.make_room(kMostEventsInBatch);
 }
@@ -80,6 +78,7 @@ void HeapState::prepare(std::span<const RingEvent> events) {
     allocations_[allocations] = crowded_[crowded] = static_cast<std::uint8_t>(i);
     allocations += events[i].event->kind == shared::EventKind::kAllocate;
     crowded += BlockTable::prefetch_next(homes_[i]);
+    __builtin_prefetch(totals_.data() + BlockTable::likely_part(homes_[i], events[i].event->address), 1);
   }
   for (const std::uint8_t i : std::span(allocations_.data(), allocations)) {
     const Event& event = *events[i].event;
@@ -89,17 +88,20 @@ void HeapState::prepare(std::span<const RingEvent> events) {
   for (const std::uint8_t i : std::span(crowded_.data(), crowded)) blocks_.prefetch_after_next(homes_[i]);
 }
 
-// Nearly all events of an exact session, without a branch on what they are: that is hard to guess. False, and nothing
-// is done, for the others.
-bool HeapState::apply_at_once(const Event& event, BlockTable::Home home, std::uint32_t part) {
-  const bool is_allocation = event.kind == shared::EventKind::kAllocate;
-  Block block{event.address, event.size, part};
-  if (event.kind > shared::EventKind::kFree || !blocks_.put_or_take(block, home, is_allocation)) [[unlikely]]
-    return false;
-  Flow& flow = totals_[block.part].flows[is_allocation ? kAllocated : kFreed];
-  flow.objects += kOne;
-  flow.space += block.size;
-  return true;
+// Nearly all events of an exact session, without a branch on what they are: that is hard to guess. Returns the place of
+// the first one that is none of them, and not applied.
+std::size_t HeapState::apply_at_once(std::span<const RingEvent> events, std::size_t from) {
+  for (std::size_t i = from; i < events.size(); ++i) {
+    const Event& event = *events[i].event;
+    const bool is_allocation = event.kind == shared::EventKind::kAllocate;
+    Block block{event.address, event.size, parts_[i]};
+    if (event.kind > shared::EventKind::kFree || !blocks_.put_or_take(block, homes_[i], is_allocation)) [[unlikely]]
+      return i;
+    Flow& flow = totals_[block.part].flows[is_allocation ? kAllocated : kFreed];
+    flow.objects += kOne;
+    flow.space += block.size;
+  }
+  return events.size();
 }
 
 void HeapState::apply(const RingEvent& one, BlockTable::Home home, std::uint32_t part) {

@@ -80,7 +80,7 @@ class HeapState {
   static HeapCounters counters(const Totals& totals);
 
   void prepare(std::span<const RingEvent> events);
-  bool apply_at_once(const Event& event, BlockTable::Home home, std::uint32_t part);
+  std::size_t apply_at_once(std::span<const RingEvent> events, std::size_t from);
   void apply(const RingEvent& one, BlockTable::Home home, std::uint32_t part);
 
   void allocate(const Event& event, BlockTable::Home home, std::uint32_t part);
