@@ -185,11 +185,12 @@ void HeapState::add(Direction direction, const Block& block) {
 }
 
 std::uint32_t HeapState::part_of(std::uint32_t stack, std::uint64_t size, std::uint8_t step) {
-  const std::uint64_t key = part_key(stack, size, step), hash = SegmentedTable::hash_of(key);
-  KnownPart& known = known_parts_[hash >> 32 & (kKnownParts - 1)];
+  const std::uint64_t key = part_key(stack, size, step);
+  // One multiplication will do: who finds keys that are in each other's way has them looked for in the index.
+  KnownPart& known = known_parts_[key * 0x9e3779b97f4a7c15 >> kKnownShift];
   if (known.key == key) [[likely]]
     return known.part;
-  const std::uint64_t* number = part_index_.find(key, hash);
+  const std::uint64_t* number = part_index_.find(key, SegmentedTable::hash_of(key));
   const std::uint32_t part = number != nullptr ? static_cast<std::uint32_t>(*number) : new_part(stack, size, step);
   known = {key, part};
   return part;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -106,6 +107,7 @@ class HeapState {
     std::uint32_t part = 0;
   };
   static constexpr std::size_t kKnownParts = 16384;
+  static constexpr int kKnownShift = 64 - std::countr_zero(kKnownParts);
   std::vector<KnownPart> known_parts_;  // some of the index, where the first look goes
   SegmentedTable part_index_;           // part_key() -> part
   std::vector<std::uint32_t> stacks_;   // of each site

@@ -131,12 +131,14 @@ void SegmentedTable::grow() {
   const std::size_t group = count_ < 3 * round_ ? count_ - 2 * round_ : count_ - 3 * round_;
   lift_beside(group);
   for (std::size_t segment = group; segment < count_; segment += round_) lift(segment);
-  if (buckets_ < kSegmentBuckets)
+  if (buckets_ < kSegmentBuckets) {
     buckets_ *= 2;
-  else
+    --home_shift_;
+  } else {
     ++count_;
+  }
   if (count_ > chunks_.size() * kSegmentsInChunk) add_chunk();
-  if (count_ == 4 * round_) round_ *= 2;
+  if (count_ == 4 * round_) round_ = std::size_t{1} << ++round_bits_;
   for (const Place& place : lifted_) add(home(hash_of(place.key())), place);
   moved_ += lifted_.size();
   lifted_.clear();

@@ -98,9 +98,7 @@ class SegmentedTable {
 
   // The bucket where a value belongs.
   [[gnu::always_inline]] Bucket* home(std::uint64_t hash) const {
-    const std::size_t segment = segment_of(hash);
-    return chunks_[segment / kSegmentsInChunk] + segment % kSegmentsInChunk * buckets_ +
-           (hash >> 32) * buckets_ / kHalf;
+    return begin_of(segment_of(hash)) + (hash >> home_shift_);
   }
   // Has the bucket's line come into the processor's cache while something else is being done; and a little later, when
   // it is there, the line after it if that will be looked at as well, which is the result; and later still, of those,
@@ -165,7 +163,6 @@ class SegmentedTable {
 
  private:
   static constexpr std::uint64_t kMostPassed = 0xff;
-  static constexpr std::uint64_t kHalf = std::uint64_t{1} << 32;
   static constexpr std::size_t kSegmentBuckets = 512;
   static constexpr std::size_t kSegmentsInChunk = 64;
   static constexpr std::size_t kChunkBytes = kSegmentsInChunk * kSegmentBuckets * sizeof(Bucket);
@@ -181,7 +178,7 @@ class SegmentedTable {
     const std::size_t fourth = 3 * round_;
     const std::size_t last = hash & (4 * round_ - 1);  // where it belongs at the end
     const std::size_t group = hash & (round_ - 1);
-    const std::size_t of_three = group + (hash >> 24 & 0xff) * 3 / 256 * round_;
+    const std::size_t of_three = group + ((hash >> 24 & 0xff) * 3 >> 8 << round_bits_);
     const bool is_of_three = (last >= fourth) & (group + 2 * round_ < count_);
     const std::size_t before = is_of_three ? of_three : last - 2 * round_;
     return last < count_ ? last : before;
@@ -209,13 +206,15 @@ class SegmentedTable {
   void add_chunk();
   void set_limit();
   Bucket* begin_of(std::size_t segment) const {
-    return chunks_[segment / kSegmentsInChunk] + segment % kSegmentsInChunk * buckets_;
+    return chunks_[segment / kSegmentsInChunk] + (segment % kSegmentsInChunk << (64 - home_shift_));
   }
 
   std::vector<Bucket*> chunks_;
-  std::size_t buckets_ = kFirstBuckets;  // of a segment
-  std::size_t count_ = 2;                // of segments
-  std::size_t round_ = 1;                // a power of two
+  std::size_t buckets_ = kFirstBuckets;                    // of a segment
+  int home_shift_ = 64 - std::countr_zero(kFirstBuckets);  // leaves the bits of a hash that choose one of them
+  std::size_t count_ = 2;                                  // of segments
+  std::size_t round_ = 1;                                  // a power of two
+  int round_bits_ = 0;
   std::size_t size_ = 0;
   std::size_t limit_ = 0;  // of size_
   std::size_t moved_ = 0;
