@@ -62,7 +62,7 @@ SegmentedTable::~SegmentedTable() {
 
 std::size_t SegmentedTable::bytes() const {
   constexpr std::size_t kBytesBeside = 64;
-  return count_ * buckets_ * sizeof(Bucket) + chunks_.capacity() * sizeof(Bucket*) + beside_.size() * kBytesBeside;
+  return count_ * buckets_ * sizeof(Bucket) + beside_.size() * kBytesBeside;
 }
 
 const std::uint64_t* SegmentedTable::find(std::uint64_t key, std::uint64_t hash) const {

@@ -105,7 +105,7 @@ class SegmentedTable {
   // the next one. Inline, all the way up: g++ 12 leaves out calls of a function that does nothing else.
   [[gnu::always_inline]] static void prefetch(const Bucket* home) { __builtin_prefetch(home, 1); }
   [[gnu::always_inline]] static bool prefetch_next(const Bucket* home) {
-    const bool goes_on = home->is_full() | (home->passed() != 0);
+    const bool is_full = home->is_full(), is_passed = home->passed() != 0, goes_on = is_full | is_passed;
     __builtin_prefetch(home + goes_on, 1);
     return goes_on;
   }
@@ -185,8 +185,9 @@ class SegmentedTable {
   }
 
   Bucket* next(Bucket* bucket) const {
-    const std::uintptr_t mask = buckets_ * sizeof(Bucket) - 1, address = reinterpret_cast<std::uintptr_t>(bucket);
-    return reinterpret_cast<Bucket*>((address & ~mask) | ((address + sizeof(Bucket)) & mask));
+    const std::size_t segment_bytes = buckets_ * sizeof(Bucket);  // and it begins at a multiple of that
+    const bool is_last = (reinterpret_cast<std::uintptr_t>(bucket + 1) & (segment_bytes - 1)) == 0;
+    return bucket + 1 - (is_last ? buckets_ : 0);
   }
 
   struct Spot {  // where a key is
