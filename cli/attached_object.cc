@@ -82,9 +82,9 @@ void AttachedObject::load() {
   refuse_other_version(facts_);
   if (facts_.object) return;
   const std::string object = preload_object(facts_.own_operators);
-  ObjectDelivery delivery(facts_, object, remote_);
   const std::uint64_t open = remote_.find_function(ModuleRole::kLibc, "dlopen");
   if (open == 0) refuse(facts_.pid, "its libc has no dlopen");
+  ObjectDelivery delivery(facts_, object, remote_);
   constexpr std::uint64_t kMode = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
   const RemoteCallResult result = remote_.call(open, {delivery.path(), kMode}, kPatience);
   // Not from under a loader that is still at it.

@@ -23,12 +23,14 @@ class MemoryFile {
   std::string path() const;                          // by which the process opens it, until it is closed
   int descriptor() const { return file_.number(); }  // ours, to write to
 
-  // Closes it in the process, where it otherwise stays open until the next exec. What is mapped stays.
+  // Closes it in the process, where it otherwise stays open until the next exec, as it does in a child that is forked
+  // meanwhile. What is mapped stays.
   void close();
 
  private:
   pid_t pid_;
   RemoteCall& remote_;
+  std::string name_;
   int number_ = -1;  // in the process
   Descriptor file_;
 };

@@ -67,6 +67,7 @@ ObjectDelivery::ObjectDelivery(const AttachFacts& process, const std::string& ob
     try {
       copy_to_memory(process, object, remote);
     } catch (const Error& no_memory) {
+      withdraw();
       refuse(fmt::format("{} Nor can the object be brought there in memory: {}", no_folder.what(), no_memory.what()));
     }
   }

@@ -19,6 +19,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string_view>
 
@@ -79,6 +80,12 @@ std::string find_profile(const std::string& path) {
   return first;
 }
 
+bool is_empty_folder(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::is_empty(path, error) && std::filesystem::is_directory(path, error) &&
+         access((path + "/.").c_str(), W_OK | X_OK) == 0;
+}
+
 int write_all(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t count = ::write(fd, bytes.data(), bytes.size());
@@ -134,7 +141,8 @@ ProfileFolder::ProfileFolder(std::string path) : path_(std::move(path)) {
 
 ProfileFolder ProfileFolder::make_new(const std::string& path) {
   std::string name = path;
-  for (int number = 2; mkdir(name.c_str(), 0700) != 0 && errno == EEXIST; ++number)
+  // An empty one may be what an attempt has left that came to nothing.
+  for (int number = 2; mkdir(name.c_str(), 0700) != 0 && errno == EEXIST && !is_empty_folder(name); ++number)
     name = fmt::format("{}-{}", path, number);
   return ProfileFolder(name);
 }

@@ -16,7 +16,8 @@ class ProfileFolder {
   // be written to, or when it already holds profiles (the message names -o).
   explicit ProfileFolder(std::string path);
 
-  // A new folder of this name, or where there is one, as process ids come back, PATH-2, PATH-3, ... Throws as above.
+  // A new or empty folder of this name, or where there is another, as process ids come back, PATH-2, PATH-3, ... Throws
+  // as above.
   static ProfileFolder make_new(const std::string& path);
 
   struct Written {

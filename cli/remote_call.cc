@@ -242,7 +242,7 @@ bool RemoteCall::begin_stopped(StoppedThread& thread, const Candidate& candidate
     return object("sleeps for a time that would begin anew");
   const std::string_view reason = objection(thread, *context, machine::call_in_progress(context->registers, code));
   if (!reason.empty()) return object(reason);
-  if (has_caught_signal_pending(candidate.tid)) return object("is about to receive a signal");
+  if (has_caught_signal(candidate.tid, 0)) return object("is about to receive a signal");
   const machine::CallImage call = image(*context, *resumption, request);
   const std::string_view stack_reason =
       safety_.objection_to_stack(candidate.tid, stack_pointer, context->thread_pointer, stack_pointer - call.address);

@@ -64,7 +64,7 @@ void StoppedThread::note_stop(const TraceeLook& look) {
 }
 
 void StoppedThread::repair_broken_call(const machine::BeforeStop& before) {
-  const std::optional<machine::Registers> registers = read_registers_and_repair_call(tid_, before);
+  const std::optional<machine::Registers> registers = read_registers_and_repair_call(tid_, before, signal_);
   if (registers)
     registers_ = *registers;
   else

@@ -160,7 +160,7 @@ void Tracer::ask_next() {
 void Tracer::read(const Asked& asked, int signal) {
   const pid_t tid = requests_[asked.index].tid;
   ThreadStopResult& result = results_[asked.index];
-  const std::optional<machine::Registers> registers = read_registers_and_repair_call(tid, asked.before);
+  const std::optional<machine::Registers> registers = read_registers_and_repair_call(tid, asked.before, signal);
   if (registers) result.registers = machine_registers(*registers);
   std::uint64_t from = 0;
   const std::size_t copied = registers ? copy_stack(tid, machine::stack_pointer_of(*registers), from) : 0;

@@ -45,10 +45,12 @@ void set_signal_mask(pid_t tid, std::uint64_t mask) {
   ptrace(PTRACE_SETSIGMASK, tid, ptrace_number(sizeof mask), &mask);
 }
 
-bool has_caught_signal_pending(pid_t tid) {
+bool has_caught_signal(pid_t tid, int delivered) {
   const StatusFile status = StatusFile::of_thread(tid, tid);
-  const std::uint64_t pending = status.number("SigPnd", 16) | status.number("ShdPnd", 16);
-  return (pending & status.number("SigCgt", 16) & ~status.number("SigBlk", 16)) != 0;
+  const std::uint64_t waiting =
+      (status.number("SigPnd", 16) | status.number("ShdPnd", 16)) & ~status.number("SigBlk", 16);
+  const std::uint64_t taken = delivered > 0 ? std::uint64_t{1} << (delivered - 1) : 0;  // is not pending any more
+  return ((waiting | taken) & status.number("SigCgt", 16)) != 0;
 }
 
 std::size_t read_register_set(pid_t tid, long kind, void* into, std::size_t size) {

@@ -43,7 +43,10 @@ machine::BeforeStop look_before_stop(pid_t tid);
 // is in what is returned, unless such a signal waits already. One that comes after that runs its handler before the
 // call, as if it had come just before it; where the call is one that opens the mask for such a signal it is ended by
 // it.
-std::optional<machine::Registers> read_registers_and_repair_call(pid_t tid, const machine::BeforeStop& before);
+//
+// `delivered`: the signal that the stop is about and that the thread will be given, 0 for none.
+std::optional<machine::Registers> read_registers_and_repair_call(pid_t tid, const machine::BeforeStop& before,
+                                                                 int delivered);
 
 MachineRegisters machine_registers(const machine::Registers& registers);
 
@@ -57,9 +60,9 @@ bool set_floating(pid_t tid, const machine::CallImage& image);
 std::optional<std::uint64_t> read_signal_mask(pid_t tid);
 void set_signal_mask(pid_t tid, std::uint64_t mask);
 
-// Whether a signal waits for the thread that will have a handler run. It ends many system calls, and that is decided
-// before the call is made again.
-bool has_caught_signal_pending(pid_t tid);
+// Whether a signal waits for the thread, or is `delivered` to it, that will have a handler run. It ends many system
+// calls, and that is decided before the call is made again.
+bool has_caught_signal(pid_t tid, int delivered);
 
 // A set of registers by its number (elf.h, NT_): how many bytes of it could be read, and whether it could be set.
 std::size_t read_register_set(pid_t tid, long kind, void* into, std::size_t size);

@@ -121,7 +121,7 @@ aarch64::BeforeStop look_before_stop(pid_t tid) {
   return {place.stack_pointer, place.pc};
 }
 
-std::optional<Registers> read_registers_and_repair_call(pid_t tid, const aarch64::BeforeStop& before) {
+std::optional<Registers> read_registers_and_repair_call(pid_t tid, const aarch64::BeforeStop& before, int delivered) {
   Registers registers;
   if (read_register_set(tid, NT_PRSTATUS, &registers, sizeof registers) != sizeof registers) return std::nullopt;
   if (!aarch64::would_see_interruption(registers, instruction_before(tid, registers.pc))) return registers;
@@ -130,7 +130,7 @@ std::optional<Registers> read_registers_and_repair_call(pid_t tid, const aarch64
   if (!argument) return registers;
   const Registers again = aarch64::made_again(registers, *argument);
   if (!make_call_again(tid, again)) return std::nullopt;
-  if (!has_caught_signal_pending(tid)) return again;
+  if (!has_caught_signal(tid, delivered)) return again;
   set_registers(tid, registers);  // its handler runs first, and has ended the call
   return registers;
 }

@@ -21,7 +21,8 @@ x86_64::BeforeStop look_before_stop(pid_t /*tid*/) {
   return {};
 }
 
-std::optional<x86_64::Registers> read_registers_and_repair_call(pid_t tid, const x86_64::BeforeStop& /*before*/) {
+std::optional<x86_64::Registers> read_registers_and_repair_call(pid_t tid, const x86_64::BeforeStop& /*before*/,
+                                                                int /*delivered*/) {
   x86_64::Registers registers{};
   if (read_register_set(tid, NT_PRSTATUS, &registers, sizeof registers) != sizeof registers) return std::nullopt;
   if (x86_64::would_see_interruption(registers)) {

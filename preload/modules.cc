@@ -101,7 +101,11 @@ bool Modules::announce(const dl_find_object& found) {
   const std::uint64_t identity =
       path_hash(found.dlfo_link_map->l_name) ^ reinterpret_cast<std::uintptr_t>(found.dlfo_link_map->l_ld);
   if (is_known(start, limit, identity)) return true;
-  if (!take_lock(locked_, shared::kAllocationWaitNs)) return false;
+  // A thread that was ended in the middle never gives it back: that is waited for once.
+  if (!take_lock(locked_, is_stuck_.load(std::memory_order_relaxed) ? 0 : shared::kAllocationWaitNs)) {
+    is_stuck_.store(true, std::memory_order_relaxed);
+    return false;
+  }
   if (!is_known(start, limit, identity)) append(found, identity);
   give_lock_back(locked_);
   return true;

@@ -44,6 +44,7 @@ class Modules {
   Known* known_;
   std::atomic<std::uint32_t> known_count_;
   std::atomic<std::uint32_t> locked_;
+  std::atomic<bool> is_stuck_;
 };
 
 }  // namespace leakwatch::preload

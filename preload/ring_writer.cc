@@ -41,7 +41,7 @@ bool wait_for_room(Session& session, const shared::Ring& ring, std::uint64_t end
 }
 
 // The reader is looked at when an event reaches another quarter of the ring: woken if it sleeps while half of the ring
-// is full. If it has said good-bye this was the last event.
+// or more is full, so before three quarters are. If it has said good-bye this was the last event.
 std::uint64_t quarter_end(const Session& session, std::uint64_t position) {
   return (position | (session.ring_words / 4 - 1)) + 1;
 }

@@ -109,6 +109,8 @@ TEST_CASE("a folder that is to be new leaves those of its name alone") {
   CHECK(mode_of(name) == 0700);
   touch(fs::path(name) / "heap.0001.pb.gz");
   CHECK(ProfileFolder::make_new(name).path() == name + "-2");
+  CHECK(ProfileFolder::make_new(name).path() == name + "-2");  // nothing is in it yet
+  touch(fs::path(name + "-2") / "heap.0001.pb.gz");
   touch(name + "-3");
   ProfileFolder folder = ProfileFolder::make_new(name);
   CHECK(folder.path() == name + "-4");
