@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -98,7 +99,7 @@ class EventMerger {
     first_time_ = horizon;
     for (std::size_t i = 0; i < rings_.size(); ++i) {
       std::vector<Event>& events = rings_[i];
-      bound(events, horizon);
+      bound(i, horizon);
       // From the end, as most wait for nothing; and so that a time from the future holds up only what came after it.
       std::size_t count = events.size();
       while (count != 0 && events[count - 1].time > horizon) --count;
@@ -106,6 +107,9 @@ class EventMerger {
       rows_.push_back({events.data(), events.data() + count, 0, i});
       first_time_ = std::min(first_time_, events.front().time);
     }
+    // A time that is too old, of overwritten memory, may not push all others beyond what can be told apart.
+    if (horizon != std::numeric_limits<std::uint64_t>::max())
+      first_time_ = std::max(first_time_, horizon - std::min(horizon, Tournament::kEnded - 1));
     numbers_.clear();
     for (Row& row : rows_) {
       numbers_.push_back(number_of(*row.next));
@@ -114,11 +118,14 @@ class EventMerger {
     tournament_.begin(numbers_);
   }
 
-  // A ring that holds this many has an event from a future that no clock has seen: overwritten memory, which must not
-  // make us wait, and grow, for ever.
-  static constexpr std::size_t kMostWaiting = std::size_t{1} << 22;
-  static void bound(std::vector<Event>& events, std::uint64_t horizon) {
-    if (events.size() <= kMostWaiting) return;
+  // A ring of which this many wait has an event from a future that no clock has seen, or another has one that is too
+  // old: overwritten memory, which must not make us wait, and grow, for ever. Some times more than what the rings
+  // themselves can hold; the shared one is fed by many.
+  static constexpr std::size_t kMostWaiting = std::size_t{1} << 16;
+  static constexpr std::size_t kMostWaitingOfShared = std::size_t{1} << 20;
+  void bound(std::size_t ring, std::uint64_t horizon) {
+    std::vector<Event>& events = rings_[ring];
+    if (events.size() <= (ring == 0 ? kMostWaitingOfShared : kMostWaiting)) return;
     for (Event& event : events) event.time = std::min(event.time, horizon);
   }
 

@@ -117,7 +117,7 @@ class HeapState {
   std::vector<std::uint8_t> steps_;     // of each part
   std::vector<Block> reallocated_;      // of each ring: the block that its last event freed for a realloc
   // The same for the shared ring, where the reallocs of several threads are in flight at once.
-  std::unordered_map<std::uint64_t, Block> reallocated_on_shared_ring_;
+  std::unordered_map<std::uint64_t, Block, SegmentedTable::Hash> reallocated_on_shared_ring_;
   std::uint64_t unknown_frees_ = 0;
   std::uint64_t implied_frees_ = 0;
 };

@@ -11,9 +11,10 @@ namespace leakwatch {
 namespace {
 
 // Of one pass: few enough that their events are still in the processor's cache when they are merged, and that nobody
-// waits for the pass; and of each ring so many at least that it is worth the look.
+// waits for the pass.
 constexpr std::size_t kMostWords = 32768;
-constexpr std::size_t kLeastWordsOfRing = 256;
+
+static_assert(SharedRegion::kMostRings <= Tournament::kMostRows);
 
 }  // namespace
 
@@ -25,8 +26,8 @@ RingReader::Pass RingReader::pass(bool to_the_end) {
   const std::uint64_t before = events_;
   const std::uint32_t rings = region_.rings_used();
   const std::size_t share = std::max(kMostWords / look_at_rings(rings), kLeastWordsOfRing);
-  // What is left of a ring is not older than the last event that was taken of it. Those of the shared ring are not in
-  // order, so it is never left.
+  // What is left of a ring is not older than the last event that was taken of it. Those of
+  // the shared ring are not in order, so it is never left.
   pass.until = std::min(pass.until, take_ring(0, region_.ring_words()));
   for (std::uint32_t i = 1; i < rings; ++i) pass.until = std::min(pass.until, take_ring(i, share));
   merger_.sort_ring(0);
@@ -64,7 +65,6 @@ std::uint64_t RingReader::take_ring(std::uint32_t index, std::size_t most_words)
   const SharedRegion::Look look = region_.look_at_words(index, most_words, words_);
   if (look == SharedRegion::Look::kNonsense) ++bad_records_;
   if (words_.empty()) return kEnd;
-  words_taken_ += words_.size();
   region_.give_back(index, decode(index, look));
   if (look == SharedRegion::Look::kAll) return kEnd;
   has_left_words_ = true;

@@ -35,9 +35,10 @@ class RingReader {
   template <class OnePass>
   void catch_up(bool to_the_end, OnePass&& one_pass) {
     const std::uint64_t begin = to_the_end ? kEnd : now(region_.settings().clock);
-    // Overwritten memory may claim any time: as much as the rings can hold is enough.
-    const std::uint64_t most = words_taken_ + region_.rings_used() * region_.ring_words();
-    while (one_pass().until < begin && words_taken_ < most) continue;
+    // Overwritten memory may claim any time. But a pass takes nearly kLeastWordsOfRing of every ring that has them:
+    // after so many passes all that was there is taken.
+    std::size_t passes = region_.ring_words() / (kLeastWordsOfRing - shared::kAllocateWords) + 2;
+    while (one_pass().until < begin && --passes != 0) continue;
   }
 
   const HeapState& heap() const { return heap_; }
@@ -47,6 +48,8 @@ class RingReader {
   std::size_t fullest_ring_words() const { return fullest_ring_words_; }  // since nothing was left
 
  private:
+  // Of one pass, of each ring so many at least that it is worth the look.
+  static constexpr std::size_t kLeastWordsOfRing = 256;
   static constexpr std::uint64_t kEnd = std::numeric_limits<std::uint64_t>::max();
 
   std::size_t look_at_rings(std::uint32_t rings);
@@ -60,7 +63,6 @@ class RingReader {
   ThreadLedger threads_;
   std::vector<std::uint64_t> words_;
   std::uint64_t bad_records_ = 0;
-  std::uint64_t words_taken_ = 0;
   std::uint64_t events_ = 0;
   std::size_t fullest_ring_words_ = 0;
   bool has_left_words_ = false;  // the last pass

@@ -160,7 +160,7 @@ void SegmentedTable::lift(std::size_t segment) {
 void SegmentedTable::lift_beside(std::size_t group) {
   std::erase_if(beside_, [&](const auto& value) {
     const auto& [key, tail] = value;
-    const bool is_of_group = (hash_of(key) & (round_ - 1)) == group;
+    const bool is_of_group = (segment_bits(hash_of(key)) & (round_ - 1)) == group;
     if (is_of_group) lifted_.push_back({key << 8, tail});
     return is_of_group;
   });

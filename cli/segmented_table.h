@@ -90,6 +90,9 @@ class SegmentedTable {
     const std::uint64_t mixed = (key ^ kHashSecret) * 0x9e3779b97f4a7c15;
     return (mixed ^ mixed >> 32) * 0xd6e8feb86659fd93;
   }
+  struct Hash {  // for tables of others
+    std::size_t operator()(std::uint64_t key) const { return hash_of(key); }
+  };
 
   // So many values may be put without a home's being another one afterwards.
   void make_room(std::size_t values) {
@@ -111,9 +114,10 @@ class SegmentedTable {
   }
   [[gnu::always_inline]] void prefetch_after_next(Bucket* home) const { prefetch_next(next(home)); }
 
-  // The value of the key, if it is at home; any value if not.
+  // The value of the key, if it is at home; any value if not. Of key 0, which is nowhere, all empty places are
+  // candidates.
   static std::uint64_t likely_value(const Bucket* home, std::uint64_t key) {
-    return home->places[home->candidate(key << 8)].tail;
+    return home->places[home->candidate(key << 8) & (kPlaces - 1)].tail;
   }
 
   // Null when the key is not there. The key is not 0, here and below. Valid until the table is changed.
@@ -172,13 +176,16 @@ class SegmentedTable {
   static constexpr std::size_t kMostProbes = kFirstBuckets;
 
   // Round `round_` has that many groups. Of its four segments a group has the first two at the beginning and all at the
-  // end; what belongs into one that it has not yet got is in the others. The lowest bits of the hash are the number of
-  // the group, the two above them that of the segment in it.
+  // end; what belongs into one that it has not yet got is in the others. Bits of the hash from the 24th on are the
+  // number of the group, the two above them that of the segment in it. Not the lowest: a bit of the hash knows none of
+  // the key's that are more than 32 places above it.
+  static std::uint64_t segment_bits(std::uint64_t hash) { return hash >> 24; }
   std::size_t segment_of(std::uint64_t hash) const {
     const std::size_t fourth = 3 * round_;
-    const std::size_t last = hash & (4 * round_ - 1);  // where it belongs at the end
-    const std::size_t group = hash & (round_ - 1);
-    const std::size_t of_three = group + ((hash >> 24 & 0xff) * 3 >> 8 << round_bits_);
+    const std::uint64_t number = segment_bits(hash);
+    const std::size_t last = number & (4 * round_ - 1);  // where it belongs at the end
+    const std::size_t group = number & (round_ - 1);
+    const std::size_t of_three = group + ((hash & 0xff) * 3 >> 8 << round_bits_);
     const bool is_of_three = (last >= fourth) & (group + 2 * round_ < count_);
     const std::size_t before = is_of_three ? of_three : last - 2 * round_;
     return last < count_ ? last : before;
@@ -219,8 +226,8 @@ class SegmentedTable {
   std::size_t size_ = 0;
   std::size_t limit_ = 0;  // of size_
   std::size_t moved_ = 0;
-  std::vector<Place> lifted_;                                // of segments that are being filled anew
-  std::unordered_map<std::uint64_t, std::uint64_t> beside_;  // key -> value
+  std::vector<Place> lifted_;                                      // of segments that are being filled anew
+  std::unordered_map<std::uint64_t, std::uint64_t, Hash> beside_;  // key -> value
 };
 
 }  // namespace leakwatch

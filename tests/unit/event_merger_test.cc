@@ -158,6 +158,16 @@ TEST_CASE("events after the horizon wait for a later pass") {
   CHECK(times(merge(merger, kEver)) == std::vector<std::uint64_t>{9});
 }
 
+TEST_CASE("a stamp that is much too old does not take the order from the others") {
+  constexpr std::uint64_t kNow = std::uint64_t{1} << 60;
+  EventMerger merger;
+  merger.ring(0) = {at(0)};
+  merger.ring(1) = {at(kNow + 2), at(kNow + 4)};
+  merger.ring(2) = {at(kNow + 1), at(kNow + 3)};
+  const std::vector<std::uint64_t> expected = {0, kNow + 1, kNow + 2, kNow + 3, kNow + 4};
+  CHECK(times(merge(merger, kNow + 10)) == expected);
+}
+
 TEST_CASE("events of one ring keep their order when their stamps are equal") {
   EventMerger merger;
   merger.ring(0) = {at(1, 10)};

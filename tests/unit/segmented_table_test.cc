@@ -165,7 +165,7 @@ TEST_CASE("keys that all belong to one segment are kept as well, and do not swel
   Pair pair;
   std::vector<std::uint64_t> crowd;
   for (std::uint64_t key = 16; crowd.size() < 8000; key += 16) {
-    if ((SegmentedTable::hash_of(key) & 0xff) == 3) crowd.push_back(key);
+    if ((SegmentedTable::hash_of(key) >> 24 & 0xff) == 3) crowd.push_back(key);
   }
   for (const std::uint64_t key : crowd) pair.put(key, random());
   CHECK(pair.table().bytes() < crowd.size() * 96);
@@ -197,9 +197,19 @@ TEST_CASE("keys cannot be chosen so that they are in each other's way") {
   std::size_t together = 0;
   for (std::uint64_t i = 0; i < kKeys; ++i) {
     const std::uint64_t hash = SegmentedTable::hash_of(key_of_bare_hash(kSame | i << 12));
-    together += (hash & 0xff) == (kSame & 0xff);
+    together += (hash >> 24 & 0xff) == (kSame >> 24 & 0xff);
   }
   CHECK(together < kKeys / 16);
+}
+
+// The segment is chosen by the bits from the 24th on.
+TEST_CASE("keys that differ in their highest bits alone are spread over the segments") {
+  for (const int shift : {32, 36, 40, 44}) {
+    std::vector<std::size_t> keys(64);
+    for (std::uint64_t i = 1; i <= 4096; ++i) ++keys[(SegmentedTable::hash_of(0x10 | i << shift) >> 24) % keys.size()];
+    CAPTURE(shift);
+    CHECK(*std::max_element(keys.begin(), keys.end()) < 4 * 4096 / keys.size());
+  }
 }
 
 }  // namespace
