@@ -54,7 +54,8 @@ MemoryFile::MemoryFile(pid_t pid, RemoteCall& remote, const std::string& name)
   if (faccessat(AT_FDCWD, self.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0)
     throw Error("it sees no /proc, by which to open it.");
   const std::uint64_t create = remote.find_function(ModuleRole::kLibc, "memfd_create");
-  if (create == 0) throw Error("its libc has no memfd_create.");
+  if (create == 0 || remote.find_function(ModuleRole::kLibc, "syscall") == 0)
+    throw Error("its libc has no memfd_create.");
   const RemoteCallResult made = remote.call(create, {name_, std::uint64_t{MFD_CLOEXEC}});
   if (made.state != RemoteCallResult::State::kReturned)
     throw Error(made.reason.empty() ? "memfd_create did not return in time." : made.reason + ".");
