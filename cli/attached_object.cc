@@ -87,10 +87,9 @@ void AttachedObject::load() {
   ObjectDelivery delivery(facts_, object, remote_);
   constexpr std::uint64_t kMode = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
   const RemoteCallResult result = remote_.call(open, {delivery.path(), kMode}, kPatience);
-  // Not from under a loader that is still at it.
-  if (result.state != State::kBegun) delivery.withdraw();
+  const bool is_under_way = result.state == State::kBegun;
+  if (!is_under_way) delivery.withdraw();  // not from under a loader that is still at it
   if (result.state != State::kReturned) {
-    const bool is_under_way = result.state == State::kBegun;
     refuse(facts_.pid, is_under_way ? "it did not load the object in time" : result.reason);
   }
   if (function(attach::kAttachFunction) == 0)

@@ -33,7 +33,7 @@ void futex_wake(const void* word) {
 }  // namespace
 
 Drain::Drain(SharedRegion& region, pid_t target) : region_(region), reader_(region) {
-  if (target != 0 && region.settings().sample_interval != 1) steering_.emplace(region, target);
+  if (target != 0 && !is_exact()) steering_.emplace(region, target);
   thread_ = std::thread([this] { run(); });
 }
 

@@ -15,18 +15,13 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
-#include <random>
 
 #include "cli/error.h"
+#include "cli/random_name.h"
 
 namespace leakwatch {
 
 namespace {
-
-std::string random_digits() {
-  std::random_device source;
-  return fmt::format("{:08x}{:08x}", source(), source());
-}
 
 // The number of the process's descriptor for the file of this name, -1 when there is none.
 int find_descriptor(pid_t pid, const std::string& name) {

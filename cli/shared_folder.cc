@@ -18,10 +18,10 @@
 #include <cstring>
 #include <future>
 #include <memory>
-#include <random>
 #include <string_view>
 
 #include "cli/process.h"
+#include "cli/random_name.h"
 #include "cli/refusal.h"
 
 namespace leakwatch {
@@ -38,15 +38,9 @@ int open_in_root(int root, const std::string& path, int flags) {
 }
 
 constexpr std::string_view kPrefix = "leakwatch-";
-constexpr std::size_t kDigits = 16;
-
-std::string random_name() {
-  std::random_device source;
-  return fmt::format("{}{:08x}{:08x}", kPrefix, source(), source());
-}
 
 bool is_our_kind_of_name(std::string_view name) {
-  return name.starts_with(kPrefix) && name.size() == kPrefix.size() + kDigits &&
+  return name.starts_with(kPrefix) && name.size() == kPrefix.size() + kRandomDigits &&
          name.find_first_not_of("0123456789abcdef", kPrefix.size()) == std::string_view::npos;
 }
 
@@ -160,7 +154,7 @@ bool SharedFolder::make_in(int root, const std::string& parent, Purpose purpose)
 }
 
 bool SharedFolder::make(const std::string& parent_path) {
-  name_ = random_name();
+  name_ = std::string(kPrefix) + random_digits();
   path_ = (parent_path == "/" ? "" : parent_path) + "/" + name_;
   if (mkdirat(parent_.number(), name_.c_str(), kFolderMode) != 0) return false;
   folder_ = Descriptor(openat(parent_.number(), name_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
