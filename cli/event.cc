@@ -6,72 +6,110 @@
 #include "cli/event.h"
 
 #include <algorithm>
+#include <array>
 
 namespace leakwatch {
 
 namespace {
 
-// One bit for each kind of four words, and for each kind.
-constexpr std::uint64_t kinds_of(bool of_four_words_only) {
-  std::uint64_t kinds = 0;
-  for (std::uint64_t kind = 0; kind < 64; ++kind) {
-    const std::uint32_t words = shared::words_of(static_cast<shared::EventKind>(kind));
-    if (of_four_words_only ? words == 4 : words != 0) kinds |= std::uint64_t{1} << kind;
-  }
-  return kinds;
-}
-constexpr std::uint64_t kFourWords = kinds_of(true), kKnown = kinds_of(false);
-static_assert(shared::kFreeWords == 2 && shared::kAllocateWords == 4);
+// Four bits for each kind: of how many words it is, 0 for what is no kind.
+constexpr std::uint64_t kKinds = 16;
+constexpr std::uint64_t kWords = [] {
+  std::uint64_t words = 0;
+  for (std::uint64_t kind = 0; kind < kKinds; ++kind)
+    words |= std::uint64_t{shared::words_of(static_cast<shared::EventKind>(kind))} << 4 * kind;
+  return words;
+}();
 
-// Of the event that begins at `words`, of which there are four. No branches on its kind: which is next is hard to
+// What of the words that follow the first belongs to an event of a kind, and how the event is called.
+struct Form {
+  std::uint64_t second, third, third_high, fourth;  // masks
+  std::uint32_t step;                               // mask
+  shared::EventKind as;
+};
+constexpr std::array<Form, kKinds> kForms = [] {
+  constexpr std::uint64_t kAll = ~std::uint64_t{0}, kLow = shared::kSmallBytes - 1;
+  std::array<Form, kKinds> forms{};
+  for (std::uint64_t i = 0; i < kKinds; ++i) {
+    const auto kind = static_cast<shared::EventKind>(i);
+    const std::uint32_t words = shared::words_of(kind);
+    forms[i] = {words >= 2 ? kAll : 0, words == 4 ? kAll : 0, 0, words == 4 ? kLow : 0, 0, kind};
+    if (kind == shared::EventKind::kAllocate) forms[i].step = ~std::uint32_t{0};
+    if (kind == shared::EventKind::kSmallAllocate) forms[i] = {kAll, kLow, kLow, 0, 0, shared::EventKind::kAllocate};
+    if (kind == shared::EventKind::kUntimedFree) forms[i].as = shared::EventKind::kFree;
+  }
+  return forms;
+}();
+
+// Of the event that begins at `words`, of which there are kMostWords. No branches on its kind: which is next is hard to
 // guess.
 class Decoder {
  public:
   explicit Decoder(const std::uint64_t* words)
-      : words_(words), kind_(words[0] >> shared::kKindShift), is_long_(kFourWords >> (kind_ & 63) & 1) {
-    const bool is_allocation = kind_ == static_cast<std::uint64_t>(shared::EventKind::kAllocate);
-    step_ = words[3] >> shared::kStepShift & -std::uint64_t{is_allocation};
-  }
+      : words_(words),
+        // Where the next event begins depends on this alone.
+        count_(kWords >> (words[0] >> (shared::kKindShift - 2) & 4 * (kKinds - 1)) & 15),
+        form_(kForms[words[0] >> shared::kKindShift & (kKinds - 1)]),
+        step_(static_cast<std::uint32_t>(words[3] >> shared::kStepShift) & form_.step) {}
 
-  bool is_sound() const { return kind_ < 64 && (kKnown >> kind_ & 1) != 0 && shared::is_interval_step(step_); }
-  std::size_t count() const { return 2 + 2 * is_long_; }  // of its words
-  // Where it has no third and fourth word, what is there belongs to others.
-  Event event() const {
-    const std::uint64_t belongs = -is_long_;
-    return {words_[0] & shared::kAddressMask,
-            words_[1],
-            words_[2] & belongs,
-            static_cast<std::uint32_t>(words_[3] & belongs),
-            static_cast<shared::EventKind>(kind_),
-            static_cast<std::uint8_t>(step_)};
+  bool is_sound() const {
+    return (words_[0] >> shared::kKindShift < kKinds) & (count_ != 0) &&
+           (step_ == 0 || shared::is_interval_step(step_));
+  }
+  std::size_t count() const { return count_; }  // of its words
+  // `time` is that of the event in front of it.
+  Event event(std::uint64_t time) const {
+    return {
+        words_[0] & shared::kAddressMask,
+        (words_[1] & form_.second) | (time & ~form_.second),
+        words_[2] & form_.third,
+        static_cast<std::uint32_t>((words_[3] & form_.fourth) | (words_[2] >> shared::kStackShift & form_.third_high)),
+        form_.as,
+        static_cast<std::uint8_t>(step_)};
   }
 
  private:
   const std::uint64_t* words_;
-  std::uint64_t kind_, is_long_, step_;
+  std::uint64_t count_;
+  const Form& form_;
+  std::uint32_t step_;
 };
 
 }  // namespace
 
-std::size_t decode_events(std::span<const std::uint64_t> words, std::vector<Event>& events) {
+std::size_t decode_events(std::span<const std::uint64_t> words, std::uint64_t& time, std::vector<Event>& events) {
   // Twice as much at least: what waits to be merged may be much more than what has come.
-  const std::size_t most = events.size() + words.size() / 2;
+  const std::size_t most = events.size() + words.size();
   if (most > events.capacity()) events.reserve(std::max(most, 2 * events.capacity()));
+  std::array<Event, 64> some;  // as a vector that grows by one keeps its length in memory
   std::size_t used = 0;
-  while (words.size() - used >= 4) {
-    const Decoder decoder(&words[used]);
-    if (!decoder.is_sound()) [[unlikely]]
-      return used;
-    events.push_back(decoder.event());
-    used += decoder.count();
+  std::uint64_t last_time = time;
+  bool is_sound = true;
+  while (is_sound && words.size() - used >= shared::kMostWords) {
+    std::size_t count = 0;
+    do {
+      const Decoder decoder(&words[used]);
+      is_sound = decoder.is_sound();
+      if (!is_sound) [[unlikely]]
+        break;
+      some[count] = decoder.event(last_time);
+      last_time = some[count++].time;
+      used += decoder.count();
+    } while (count != some.size() && words.size() - used >= shared::kMostWords);
+    events.insert(events.end(), some.begin(), some.begin() + count);
   }
-  while (words.size() - used >= 2) {
-    const std::uint64_t last[4] = {words[used], words[used + 1]};
+  while (is_sound && used != words.size()) {
+    const std::size_t left = words.size() - used;
+    std::uint64_t last[shared::kMostWords] = {};
+    std::copy_n(&words[used], left, last);
     const Decoder decoder(last);
-    if (!decoder.is_sound() || decoder.count() > words.size() - used) return used;
-    events.push_back(decoder.event());
+    is_sound = decoder.is_sound() && decoder.count() <= left;
+    if (!is_sound) break;
+    events.push_back(decoder.event(last_time));
+    last_time = events.back().time;
     used += decoder.count();
   }
+  time = last_time;
   return used;
 }
 

@@ -97,11 +97,18 @@ std::size_t HeapState::apply_at_once(std::span<const RingEvent> events, std::siz
     Block block{event.address, event.size, parts_[i]};
     if (event.kind > shared::EventKind::kFree || !blocks_.put_or_take(block, homes_[i], is_allocation)) [[unlikely]]
       return i;
+    if (block.part == kEarlyFree) [[unlikely]]
+      return put_back(block, i);
     Flow& flow = totals_[block.part].flows[is_allocation ? kAllocated : kFreed];
     flow.objects += kOne;
     flow.space += block.size;
   }
   return events.size();
+}
+
+[[gnu::noinline]] std::size_t HeapState::put_back(const Block& block, std::size_t event) {
+  blocks_.put(block, homes_[event]);
+  return event;
 }
 
 void HeapState::apply(const RingEvent& one, BlockTable::Home home, std::uint32_t part) {
@@ -130,7 +137,14 @@ void HeapState::allocate(const Event& event, BlockTable::Home home, std::uint32_
   add(kAllocated, block);
   if (block.address == 0) [[unlikely]]
     return add(kFreed, block);
-  if (const Block old = blocks_.put(block, home); old.address != 0) [[unlikely]] {
+  const Block old = blocks_.put(block, home);
+  if (old.address == 0) [[likely]]
+    return;
+  if (old.part == kEarlyFree) {
+    blocks_.put(old);
+    take_early_free(block.address);
+    add(kFreed, block);
+  } else {
     ++implied_frees_;
     add(kFreed, old);
   }
@@ -138,11 +152,37 @@ void HeapState::allocate(const Event& event, BlockTable::Home home, std::uint32_
 
 Block HeapState::free(std::uint64_t address, BlockTable::Home home) {
   const Block block = blocks_.take(address, home);
-  if (block.address == 0) [[unlikely]]
-    ++unknown_frees_;
-  else
-    add(kFreed, block);
+  if (block.address == 0 || block.part == kEarlyFree) [[unlikely]] {
+    free_early(address);  // or one more
+    return {};
+  }
+  add(kFreed, block);
   return block;
+}
+
+// Its allocation is still to come, if there is one.
+void HeapState::free_early(std::uint64_t address) {
+  if (address == 0 || !early_frees_.are_expected()) {
+    ++unknown_frees_;
+    return;
+  }
+  const auto give_up = [this](std::uint64_t where, std::uint64_t count) { this->give_up(where, count); };
+  if (early_frees_.are_too_many()) early_frees_.settle_oldest(give_up);
+  early_frees_.add(address);
+  blocks_.put({address, 0, kEarlyFree});
+}
+
+void HeapState::take_early_free(std::uint64_t address) {
+  if (early_frees_.take(address)) blocks_.take(address);
+}
+
+void HeapState::give_up(std::uint64_t address, std::uint64_t early_frees) {
+  unknown_frees_ += early_frees;
+  blocks_.take(address);
+}
+
+void HeapState::settle_early_frees(std::uint64_t until) {
+  early_frees_.settle(until, [this](std::uint64_t address, std::uint64_t count) { give_up(address, count); });
 }
 
 void HeapState::free_for_realloc(std::size_t ring, std::uint64_t address, BlockTable::Home home) {
@@ -168,13 +208,13 @@ void HeapState::take_back(std::size_t ring, std::uint64_t address) {
     block = place->second;
     reallocated_on_shared_ring_.erase(place);
   }
-  if (address != 0 && block.address == address) {
-    const Weight freed = weight(block.size, block.part);
-    Flow& flow = totals_[block.part].flows[kFreed];
-    flow.objects -= freed.objects;
-    flow.space -= freed.bytes;
-    if (const Block other = blocks_.put(block); other.address != 0) add(kFreed, other);
-  }
+  if (address == 0) return;
+  if (block.address != address) return take_early_free(address);  // if that is what it was
+  const Weight freed = weight(block.size, block.part);
+  Flow& flow = totals_[block.part].flows[kFreed];
+  flow.objects -= freed.objects;
+  flow.space -= freed.bytes;
+  if (const Block other = blocks_.put(block); other.address != 0) add(kFreed, other);
 }
 
 void HeapState::add(Direction direction, const Block& block) {

@@ -14,11 +14,13 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "cli/block_table.h"
+#include "cli/early_frees.h"
 #include "cli/event.h"
 #include "cli/segmented_table.h"
 #include "cli/snapshot.h"
@@ -46,6 +48,11 @@ class HeapState {
     apply(std::span(&one, 1));
   }
 
+  // Frees may come before their block's allocation from now on, or none does any more; and: every event that was
+  // stamped by `until` has been applied. Of exact sessions; see early_frees.h.
+  void expect_early_frees(std::optional<std::uint64_t> looked) { early_frees_.expect(looked); }
+  void settle_early_frees(std::uint64_t until);
+
   struct Site {
     std::uint32_t stack = 0;
     std::uint64_t size_class = 0;
@@ -56,7 +63,7 @@ class HeapState {
   HeapCounters total() const;
   const std::vector<std::uint32_t>& stacks() const { return stacks_; }  // of each site
 
-  std::uint64_t live_blocks() const { return blocks_.size(); }
+  std::uint64_t live_blocks() const { return blocks_.size() - early_frees_.addresses(); }
   std::uint64_t unknown_frees() const { return unknown_frees_; }
   // Frees that never came, known because their address was handed out again.
   std::uint64_t implied_frees() const { return implied_frees_; }
@@ -82,10 +89,14 @@ class HeapState {
 
   void prepare(std::span<const RingEvent> events);
   std::size_t apply_at_once(std::span<const RingEvent> events, std::size_t from);
+  std::size_t put_back(const Block& block, std::size_t event);
   void apply(const RingEvent& one, BlockTable::Home home, std::uint32_t part);
 
   void allocate(const Event& event, BlockTable::Home home, std::uint32_t part);
   Block free(std::uint64_t address, BlockTable::Home home);
+  void free_early(std::uint64_t address);
+  void take_early_free(std::uint64_t address);
+  void give_up(std::uint64_t address, std::uint64_t early_frees);
   void free_for_realloc(std::size_t ring, std::uint64_t address, BlockTable::Home home);
   void take_back(std::size_t ring, std::uint64_t address);
   void add(Direction direction, const Block& block);
@@ -118,6 +129,9 @@ class HeapState {
   std::vector<Block> reallocated_;      // of each ring: the block that its last event freed for a realloc
   // The same for the shared ring, where the reallocs of several threads are in flight at once.
   std::unordered_map<std::uint64_t, Block, SegmentedTable::Hash> reallocated_on_shared_ring_;
+  // Where one waits, there is a block of this part in the table.
+  static constexpr std::uint32_t kEarlyFree = ~std::uint32_t{0};
+  EarlyFrees early_frees_;
   std::uint64_t unknown_frees_ = 0;
   std::uint64_t implied_frees_ = 0;
 };

@@ -37,7 +37,7 @@ class RingReader {
     const std::uint64_t begin = to_the_end ? kEnd : now(region_.settings().clock);
     // Overwritten memory may claim any time. But a pass takes nearly kLeastWordsOfRing of every ring that has them:
     // after so many passes all that was there is taken.
-    std::size_t passes = region_.ring_words() / (kLeastWordsOfRing - shared::kAllocateWords) + 2;
+    std::size_t passes = region_.ring_words() / (kLeastWordsOfRing - shared::kMostWords) + 2;
     while (one_pass().until < begin && --passes != 0) continue;
   }
 
@@ -54,6 +54,7 @@ class RingReader {
 
   std::size_t look_at_rings(std::uint32_t rings);
   std::uint64_t take_ring(std::uint32_t index, std::size_t most_words);
+  bool may_free_early(std::uint64_t until);
   std::size_t decode(std::uint32_t index, SharedRegion::Look look);
   void apply(std::span<const RingEvent> batch);
 
@@ -62,10 +63,12 @@ class RingReader {
   HeapState heap_;
   ThreadLedger threads_;
   std::vector<std::uint64_t> words_;
+  std::vector<std::uint64_t> times_;  // of each ring's last event
   std::uint64_t bad_records_ = 0;
   std::uint64_t events_ = 0;
   std::size_t fullest_ring_words_ = 0;
-  bool has_left_words_ = false;  // the last pass
+  bool has_left_words_ = false;       // the last pass
+  std::uint64_t timed_since_ = kEnd;  // frees after that are timed
 };
 
 }  // namespace leakwatch

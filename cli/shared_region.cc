@@ -50,11 +50,6 @@ bool kernel_trusts_tsc() {
   return !(file >> name) || (name != "hpet" && name != "acpi_pm" && name != "jiffies");
 }
 
-// The target can change any word at any time, so each is read once, as an atomic.
-std::uint64_t copy_word(const std::uint64_t& word) {
-  return std::atomic_ref<const std::uint64_t>(word).load(std::memory_order_relaxed);
-}
-
 void copy_bytes(void* to, const char* from, std::size_t bytes) {
   if (bytes != 0) std::memcpy(to, from, bytes);  // memcpy wants no null, not even for nothing
 }
@@ -171,8 +166,11 @@ SharedRegion::Look SharedRegion::look_at_words(std::uint32_t index, std::size_t 
     return Look::kNonsense;
   }
   const auto* base = reinterpret_cast<const std::uint64_t*>(base_ + words_offset_) + index * ring_words_;
-  words.resize(std::min<std::uint64_t>(held, most));
-  for (std::size_t i = 0; i < words.size(); ++i) words[i] = copy_word(base[(begin + i) & (ring_words_ - 1)]);
+  const std::uint64_t count = std::min<std::uint64_t>(held, most), at = begin & (ring_words_ - 1);
+  const std::uint64_t until_end = std::min(count, ring_words_ - at);
+  // What the target changes meanwhile is one thing or another, but once copied it stays what it is.
+  words.assign(base + at, base + at + until_end);
+  words.insert(words.end(), base, base + (count - until_end));
   return words.size() == held ? Look::kAll : Look::kFirst;
 }
 
@@ -180,12 +178,6 @@ void SharedRegion::give_back(std::uint32_t index, std::size_t words) {
   if (words == 0) return;
   read_positions_[index] += words;
   rings_[index].read_position.store(read_positions_[index], std::memory_order_release);
-}
-
-bool SharedRegion::take_words(std::uint32_t index, std::vector<std::uint64_t>& words) {
-  const Look look = look_at_words(index, ring_words_, words);
-  give_back(index, words.size());
-  return look != Look::kNonsense;
 }
 
 std::optional<RawStack> SharedRegion::stack(std::uint32_t offset) const {

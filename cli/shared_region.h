@@ -74,9 +74,6 @@ class SharedRegion {
   Look look_at_words(std::uint32_t ring, std::size_t most, std::vector<std::uint64_t>& words);
   void give_back(std::uint32_t ring, std::size_t words);
 
-  // Both, of all that the ring holds. False when the positions make no sense.
-  bool take_words(std::uint32_t ring, std::vector<std::uint64_t>& words);
-
   // Nothing when the offset is not that of a whole stack.
   std::optional<RawStack> stack(std::uint32_t offset) const;
 

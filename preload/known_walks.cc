@@ -21,23 +21,29 @@ void write(KnownWalks::Place& place, const Fingerprint& walk, std::uint64_t stac
 
 void KnownWalks::add(const Fingerprint& walk, std::uint64_t stack) {
   if (find(walk) != shared::kNoStack) return;
-  Place* table = places_;
   Place* last_set = nullptr;
-  std::size_t size = kFirstTable;
-  for (std::uint32_t t = 0; t < kTables && open(t, table, size); ++t, table += size, size *= 4) {
-    last_set = table + set_of(walk, size);
+  for (std::uint32_t table = 0; table < kTables && open(table); ++table) {
+    last_set = set_in(table, walk);
     for (Place* place = last_set; place != last_set + kSetPlaces; ++place) {
-      if (place->stack.load(std::memory_order_relaxed) == shared::kNoStack) return write(*place, walk, stack);
+      if (place->stack.load(std::memory_order_relaxed) != shared::kNoStack) continue;
+      write(*place, walk, stack);
+      return count(table);
     }
   }
   if (last_set != nullptr) write(last_set[walk.low % kSetPlaces], walk, stack);
 }
 
+void KnownWalks::count(std::uint32_t table) {
+  const std::uint32_t walks = walks_[table].fetch_add(1, std::memory_order_relaxed) + 1;
+  const std::uint32_t fullest = fullest_.load(std::memory_order_relaxed);
+  if (walks > walks_[fullest].load(std::memory_order_relaxed)) fullest_.store(table, std::memory_order_relaxed);
+}
+
 // The kernel is asked once: a refusal takes as long as a permission, and would be asked for at every new walk.
-bool KnownWalks::open(std::uint32_t number, const Place* table, std::size_t size) {
-  if (number >= open_tables_.load(std::memory_order_relaxed) && is_refused_.load(std::memory_order_relaxed))
+bool KnownWalks::open(std::uint32_t table) {
+  if (table >= open_tables_.load(std::memory_order_relaxed) && is_refused_.load(std::memory_order_relaxed))
     return false;
-  const bool is_open = open_table(open_tables_, number, table, size * sizeof(Place));
+  const bool is_open = open_table(open_tables_, table, places_ + begin_of(table), size_of(table) * sizeof(Place));
   if (!is_open) is_refused_.store(true, std::memory_order_relaxed);
   return is_open;
 }

@@ -5,7 +5,7 @@
 //
 // Lock-free, shared by the threads, and only read while walks are known. A row of tables, each four times the one
 // before, so that a program with few stacks touches few pages; what a full set of the last one held is forgotten, and
-// walked again.
+// walked again. The look begins where most of them are, then goes to the smaller tables, and last to the larger ones.
 #pragma once
 
 #include <atomic>
@@ -25,8 +25,8 @@ class KnownWalks {
     std::uint64_t unused;
   };
   static constexpr std::size_t kFirstTable = 8192;
-  static constexpr std::size_t kTables = 4;
-  static constexpr std::size_t kPlaces = kFirstTable * ((std::size_t{1} << (2 * kTables)) - 1) / 3;
+  static constexpr std::uint32_t kTables = 5;
+  static constexpr std::size_t kPlaces = ((kFirstTable << 2 * kTables) - kFirstTable) / 3;
   static constexpr std::size_t kMemoryBytes = kPlaces * sizeof(Place);
 
   // `memory` is kMemoryBytes of zeroes, reserved and not yet open, at the beginning of a page.
@@ -35,12 +35,14 @@ class KnownWalks {
   // The id of the stack, or shared::kNoStack.
   std::uint64_t find(const Fingerprint& walk) const {
     const std::uint32_t open = open_tables_.load(std::memory_order_acquire);
-    const Place* table = places_;
-    std::size_t size = kFirstTable;
-    for (std::uint32_t t = 0; t < open; ++t, table += size, size *= 4) {
-      const Place* set = table + set_of(walk, size);
-      const std::uint64_t stack = stack_if(set[0], walk) | stack_if(set[1], walk);
-      if (stack != shared::kNoStack) return stack;
+    if (open == 0) return shared::kNoStack;
+    const std::uint32_t fullest = fullest_.load(std::memory_order_relaxed);
+    for (std::uint32_t table = fullest + 1; table-- != 0;) {
+      if (const std::uint64_t stack = find_in(table, walk); stack != shared::kNoStack) [[likely]]
+        return stack;
+    }
+    for (std::uint32_t table = fullest + 1; table < open; ++table) {
+      if (const std::uint64_t stack = find_in(table, walk); stack != shared::kNoStack) return stack;
     }
     return shared::kNoStack;
   }
@@ -50,6 +52,16 @@ class KnownWalks {
 
  private:
   static constexpr std::size_t kSetPlaces = 2;
+
+  static constexpr std::size_t size_of(std::uint32_t table) { return kFirstTable << 2 * table; }
+  static constexpr std::size_t begin_of(std::uint32_t table) { return (size_of(table) - kFirstTable) / 3; }
+  Place* set_in(std::uint32_t table, const Fingerprint& walk) const {
+    return places_ + begin_of(table) + set_of(walk, size_of(table));
+  }
+  std::uint64_t find_in(std::uint32_t table, const Fingerprint& walk) const {
+    const Place* set = set_in(table, walk);
+    return stack_if(set[0], walk) | stack_if(set[1], walk);
+  }
 
   // Words that differ by little times a key: their products differ in these bits of the sum, if not in higher ones.
   static std::size_t set_of(const Fingerprint& walk, std::size_t size) {
@@ -62,11 +74,14 @@ class KnownWalks {
                                      (place.high.load(std::memory_order_relaxed) ^ walk.high);
     return stack & -std::uint64_t{difference == 0};
   }
-  bool open(std::uint32_t number, const Place* table, std::size_t size);
+  bool open(std::uint32_t table);
+  void count(std::uint32_t table);
 
   Place* places_;
   std::atomic<std::uint32_t> open_tables_;
-  std::atomic<bool> is_refused_;  // to open one more
+  std::atomic<std::uint32_t> fullest_;         // the table with the most walks
+  std::atomic<std::uint32_t> walks_[kTables];  // of each
+  std::atomic<bool> is_refused_;               // to open one more
 };
 static_assert(sizeof(KnownWalks::Place) == 32);
 

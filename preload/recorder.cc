@@ -29,14 +29,35 @@ void lose(const Session& session, std::atomic<std::uint64_t>& count) {
   if (session.header->ended.load(std::memory_order_relaxed) == 0) count.fetch_add(1, std::memory_order_relaxed);
 }
 void lose_allocation(Session& session) {
+  session.header->frees_are_timed.store(1, std::memory_order_relaxed);
   lose(session, session.header->lost_allocations);
 }
 void lose_free(Session& session) {
   lose(session, session.header->lost_frees);
 }
 
-// `step` is that of the interval that made it a sample. Here and below: exact mode goes through in a straight line, as
-// it comes through for every call.
+struct Allocation {
+  void* block;
+  std::size_t size;
+  std::uint64_t time;
+  std::uint64_t stack;
+  std::uint64_t step;  // of the interval that made it a sample
+};
+
+// Here and below: exact mode goes through in a straight line, as it comes through for every call.
+[[gnu::always_inline]] inline bool write_allocation_event(Session& session, ThreadState& thread,
+                                                          const Allocation& what) {
+  const auto address = reinterpret_cast<std::uintptr_t>(what.block);
+  if (session.exact && what.size < shared::kSmallBytes) [[likely]] {
+    const std::uint64_t words[] = {shared::event_word(shared::EventKind::kSmallAllocate, address), what.time,
+                                   what.size | what.stack << shared::kStackShift};
+    return write_event(session, thread, words, shared::kAllocationWaitNs);
+  }
+  const std::uint64_t words[] = {shared::event_word(shared::EventKind::kAllocate, address), what.time, what.size,
+                                 what.stack | what.step << shared::kStepShift};
+  return write_event(session, thread, words, shared::kAllocationWaitNs);
+}
+
 [[gnu::always_inline]] inline void write_allocation(Session& session, ThreadState& thread, void* block,
                                                     std::size_t size, std::uint64_t step, const void* hook_frame) {
   if (thread.ring == nullptr) return lose_allocation(session);  // no ring, so no room to take the stack in either
@@ -44,10 +65,7 @@ void lose_free(Session& session) {
   const std::uint64_t time = time_stamp(session.clock);
   const std::uint64_t stack = take_stack(session, thread, hook_frame);
   if (!session.exact && !session.sampled.insert(block, false)) return lose_allocation(session);
-  const std::uint64_t words[shared::kAllocateWords] = {
-      shared::event_word(shared::EventKind::kAllocate, reinterpret_cast<std::uintptr_t>(block)), time, size,
-      stack | step << shared::kStepShift};
-  if (write_event(session, thread, words, shared::kAllocationWaitNs)) return;
+  if (write_allocation_event(session, thread, {block, size, time, stack, step})) return;
   lose_allocation(session);
   if (!session.exact) session.sampled.remove(block, false);
 }
@@ -63,15 +81,34 @@ void lose_free(Session& session) {
   if (decision.is_sample) write_allocation(session, thread, block, size, decision.step, hook_frame);
 }
 
+// Of the frees in a row that follow one event, one in so many is timed: so an untimed one is not taken for much older
+// than it is.
+constexpr std::uint64_t kTimedEvery = 16;
+
+// Nearly always in exact mode: see shared_memory.h.
+[[gnu::always_inline]] inline bool may_be_untimed(const Session& session, const ThreadState& thread) {
+  return session.exact && thread.ring != nullptr &&
+         thread.ring->write_position.load(std::memory_order_relaxed) % kTimedEvery != 0 &&
+         session.header->frees_are_timed.load(std::memory_order_relaxed) == 0;
+}
+
+[[gnu::always_inline]] inline bool write_free_event(Session& session, ThreadState& thread, bool nested, void* block,
+                                                    shared::EventKind kind) {
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
+  if (kind == shared::EventKind::kFree && !nested && may_be_untimed(session, thread)) [[likely]] {
+    const std::uint64_t words[] = {shared::event_word(shared::EventKind::kUntimedFree, address)};
+    return write_event(session, thread, words, shared::kFreeWaitNs);
+  }
+  const std::uint64_t words[] = {shared::event_word(kind, address), time_stamp(session.clock)};
+  return nested ? write_nested_event(session, words, shared::kFreeWords)
+                : write_event(session, thread, words, shared::kFreeWaitNs);
+}
+
 // A free that is given up would become a leak that is not there: rather end the session. A nested one (a signal handler
 // that interrupted a hook of this thread) has nothing better than a try.
 [[gnu::always_inline]] inline void write_free(Session& session, ThreadState& thread, bool nested, void* block,
                                               shared::EventKind kind) {
-  const std::uint64_t words[shared::kFreeWords] = {shared::event_word(kind, reinterpret_cast<std::uintptr_t>(block)),
-                                                   time_stamp(session.clock)};
-  if (nested ? write_nested_event(session, words, shared::kFreeWords)
-             : write_event(session, thread, words, shared::kFreeWaitNs))
-    return;
+  if (write_free_event(session, thread, nested, block, kind)) return;
   lose_free(session);
   if (!nested) session.end(shared::End::kReaderSlow);
 }

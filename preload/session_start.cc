@@ -103,16 +103,16 @@ void describe_process(Session& session) {
 bool map_tables(Session& session) {
   const std::size_t scratch = whole_pages(session.ring_count * session.scratch_words() * 8);
   constexpr std::size_t kIndex = whole_pages(StackTable::kIndexBytes), kRules = whole_pages(FrameRules::kTableBytes),
-                        kSampled = whole_pages(SampledSet::kTableBytes), kKnown = whole_pages(Modules::kTableBytes),
-                        kWalks = whole_pages(RememberedWalks::kMemoryBytes);
-  session.private_bytes = scratch + kIndex + kWalks + kRules + kSampled + kKnown;
+                        kSampled = whole_pages(SampledSet::kTableBytes), kKnown = whole_pages(Modules::kTableBytes);
+  const std::size_t walks_bytes = session.exact ? whole_pages(RememberedWalks::kMemoryBytes) : 0;
+  session.private_bytes = scratch + kIndex + walks_bytes + kRules + kSampled + kKnown;
   session.private_memory = reserve_private(session.private_bytes);
   if (session.private_memory == nullptr) return false;
   char* at = static_cast<char*>(session.private_memory);
   const auto next_table = [&at](std::size_t bytes) { return static_cast<void*>((at += bytes) - bytes); };
   session.scratch = static_cast<std::uint64_t*>(next_table(scratch));
   session.stacks.start(session.header, static_cast<std::uint64_t*>(next_table(kIndex)));
-  void* walks = next_table(kWalks);
+  void* walks = next_table(walks_bytes);
   const auto* secret = reinterpret_cast<const void*>(getauxval(AT_RANDOM));
   if (session.exact && secret != nullptr) {  // without, every walk is done
     if (!open_pages(walks, RememberedWalks::kTableBytes)) return false;
@@ -217,6 +217,7 @@ Session* prepare_session(shared::Header* memory) {
 void activate_session(Session& session, bool joined) {
   attach::State& state = leakwatch_own_state;
   session.header->joined.store(joined ? 1 : 0, std::memory_order_relaxed);
+  if (joined) session.header->frees_are_timed.store(1, std::memory_order_relaxed);
   session.page->is_counted |= joined;
   session_page.store(session.page, std::memory_order_release);
   free_filter.store(session.filter, std::memory_order_release);

@@ -28,15 +28,17 @@
 namespace leakwatch::shared {
 
 inline constexpr std::uint64_t kMagic = 0x3148435457'4b4c01;  // "\1LKWTCH1", little-endian on every machine we run on
-inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersion = 3;
 
 // --- events ---------------------------------------------------------------------------------------------------------
 //
-// An event is two or four 64-bit words in a ring of words; it may wrap around the ring's end between any two words.
+// An event is one to four 64-bit words in a ring of words; it may wrap around the ring's end between any two words.
 //
 //   kind                word 0, low 56 bits   word 1   word 2                            word 3, low 32 bits
 //   kAllocate           address of the block  time     bytes that the program asked for  stack; above it: interval step
+//   kSmallAllocate      address of the block  time     the same; above it: stack
 //   kFree               address of the block  time
+//   kUntimedFree        address of the block
 //   kReallocFree        address of the block  time
 //   kReallocFailed      address of the block  time
 //   kThreadCreate       token                 time     start routine                     stack
@@ -53,6 +55,12 @@ inline constexpr std::uint32_t kVersion = 2;
 // real allocation and before the program learns the address. So each event of an address is published before the next
 // one of that address is even stamped. A reader that notes the time T and then looks at every ring has therefore seen
 // all the predecessors of every event stamped before T, and may process those in the order of their stamps.
+//
+// A time stamp costs as much as all else of a free. An untimed one came after the event in front of it in its ring, and
+// before the ring was looked at: it may be processed too early, before its block's own allocation. That makes no
+// difference as long as no block is freed whose allocation was not written, since the events of an address alternate
+// then: a free that finds no block belongs to an allocation that is still to come, and when that comes both are done
+// with. So they are written in exact mode only, by the owner of a ring, and while Header::frees_are_timed is 0.
 enum class EventKind : std::uint8_t {
   kAllocate = 1,
   kFree = 2,
@@ -65,6 +73,8 @@ enum class EventKind : std::uint8_t {
   kThreadStart = 8,
   kThreadEnd = 9,
   kThreadRelease = 10,
+  kSmallAllocate = 11,  // step 0
+  kUntimedFree = 12,
 };
 
 enum class ThreadRelease : std::uint32_t { kJoined = 1, kDetached = 2 };
@@ -85,12 +95,19 @@ constexpr std::uint32_t words_of(EventKind kind) {
     case EventKind::kThreadNotCreated:
     case EventKind::kThreadEnd:
       return 2;
+    case EventKind::kSmallAllocate:
+      return 3;
+    case EventKind::kUntimedFree:
+      return 1;
   }
   return 0;
 }
 inline constexpr std::uint32_t kAllocateWords = words_of(EventKind::kAllocate);
 inline constexpr std::uint32_t kFreeWords = words_of(EventKind::kFree);
+inline constexpr std::uint32_t kMostWords = kAllocateWords;           // of any event
+inline constexpr std::uint64_t kSmallBytes = std::uint64_t{1} << 32;  // kSmallAllocate has less than these
 inline constexpr int kKindShift = 56;
+inline constexpr int kStackShift = 32;  // in word 2 of kSmallAllocate
 inline constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kKindShift) - 1;
 
 constexpr std::uint64_t event_word(EventKind kind, std::uint64_t address) {
@@ -119,7 +136,7 @@ constexpr std::uint64_t interval_of_step(std::uint32_t step, std::uint64_t first
 }
 
 enum class Clock : std::uint32_t {
-  kTsc = 1,        // the invariant time-stamp counter: rdtscp after an allocation, rdtsc before a free
+  kTsc = 1,        // the invariant time-stamp counter
   kMonotonic = 2,  // clock_gettime(CLOCK_MONOTONIC), nanoseconds
 };
 
@@ -228,6 +245,8 @@ struct Header {
   // The exception: changes while the session runs. Among the settings, since those who read it are to share its cache
   // line with nothing that is written all the time.
   std::atomic<std::uint32_t> interval_step;
+  // 1 once anybody learns that an allocation is missing whose block may be freed.
+  std::atomic<std::uint32_t> frees_are_timed;
 
   // The reader's.
   alignas(64) std::atomic<std::uint64_t> heartbeat_ns;  // CLOCK_MONOTONIC; renewed at least every kHeartbeatNs

@@ -84,7 +84,7 @@ class Target {
 
   // False when the ring that would have been next has no room.
   bool has_room() const {
-    return positions_[next_ring_] + leakwatch::shared::kAllocateWords -
+    return positions_[next_ring_] + leakwatch::shared::kMostWords -
                region_.ring(next_ring_).read_position.load(std::memory_order_acquire) <=
            words_;
   }
@@ -93,16 +93,17 @@ class Target {
   void allocate(std::uint64_t address) {
     const std::uint64_t which = random_.below(stacks_);
     const std::uint64_t size = 16 + which * 37 % 480 + random_.below(32);
-    put(leakwatch::shared::event_word(EventKind::kAllocate, address));
+    put(leakwatch::shared::event_word(EventKind::kSmallAllocate, address));
     put(++time_);
-    put(size);
-    put(stack_offset(which));
+    put(size | stack_offset(which) << leakwatch::shared::kStackShift);
     end_event();
   }
 
   void free(std::uint64_t address) {
-    put(leakwatch::shared::event_word(EventKind::kFree, address));
-    put(++time_);
+    const bool is_timed = positions_[next_ring_] % 16 == 0;  // about as often as by a target
+    put(leakwatch::shared::event_word(is_timed ? EventKind::kFree : EventKind::kUntimedFree, address));
+    ++time_;
+    if (is_timed) put(time_);
     end_event();
   }
 

@@ -4,6 +4,7 @@
 // they are, so that a corpus can be read with a hex dump; or, when the first byte says so, they are bent into events of
 // a few addresses, so that these meet.
 #include <cstring>
+#include <iterator>
 #include <unordered_map>
 
 #include "cli/event.h"
@@ -15,7 +16,10 @@ namespace {
 
 void bend(std::vector<std::uint64_t>& words) {
   for (std::size_t i = 0; i < words.size();) {
-    const auto kind = static_cast<shared::EventKind>(1 + (words[i] >> 32) % 4);
+    using enum shared::EventKind;
+    constexpr shared::EventKind kKinds[] = {kAllocate,      kFree,          kReallocFree,
+                                            kReallocFailed, kSmallAllocate, kUntimedFree};
+    const shared::EventKind kind = kKinds[(words[i] >> 32) % std::size(kKinds)];
     words[i] = shared::event_word(kind, words[i] & 0x1f);
     i += shared::words_of(kind);
   }
@@ -29,14 +33,18 @@ void run(const std::uint8_t* data, std::size_t size) {
   if (!words.empty()) std::memcpy(words.data(), data + 1, words.size() * sizeof(std::uint64_t));
   if ((data[0] & 4) != 0) bend(words);
   std::vector<Event> events;
-  const std::size_t decoded = decode_events(words, events);
+  std::uint64_t time = 0;
+  const std::size_t decoded = decode_events(words, time, events);
   std::size_t used = 0;
   HeapState heap(interval);
+  if ((data[0] & 8) != 0) heap.expect_early_frees(1);
   for (const Event& event : events) {
-    used += shared::words_of(event.kind);
+    fuzz::check(used < decoded);
+    used += shared::words_of(static_cast<shared::EventKind>(words[used] >> shared::kKindShift));
     heap.apply(static_cast<std::size_t>(event.address & 1), event);
   }
   fuzz::check(used <= words.size() && used == decoded);
+  heap.settle_early_frees(1);
   fuzz::check(heap.live_blocks() + heap.unknown_frees() + heap.implied_frees() <= events.size());
   for (const HeapState::Site& site : heap.sites()) {
     const HeapCounters& c = site.counters;

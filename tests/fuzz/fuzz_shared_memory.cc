@@ -4,6 +4,7 @@
 // and words of a few rings, stacks, modules, and the header itself. What a hostile target could do between two passes
 // is one round here, and there are several to an input, because the reader remembers its positions.
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "cli/event_merger.h"
@@ -12,6 +13,7 @@
 #include "cli/shared_region.h"
 #include "tests/fuzz/input.h"
 #include "tests/unit/region_writer.h"
+#include "tests/unit/take_words.h"
 
 namespace leakwatch {
 namespace {
@@ -83,7 +85,7 @@ void restore(Target& t) {
   h.modules_used = 0;
   std::vector<std::uint64_t> words;
   for (std::uint32_t i = 0; i < kRings; ++i) {
-    t.region.take_words(i, words);
+    take_words(t.region, i, words);
     t.region.ring(i).read_position = t.region.ring(i).write_position.load();
   }
 }
@@ -92,12 +94,14 @@ class Reader {
  public:
   void pass(Target& t, std::uint64_t horizon) {
     for (std::uint32_t i = 0; i < std::min(t.region.rings_used(), kRings); ++i) {
-      t.region.take_words(i, words_);
-      decode_events(words_, merger_.ring(i));
+      take_words(t.region, i, words_);
+      decode_events(words_, times_[i], merger_.ring(i));
       for (const Event& event : merger_.ring(i)) offsets.push_back(event.stack);
     }
     merger_.sort_ring(0);
+    heap_.expect_early_frees(horizon % 4 == 0 ? std::optional(horizon) : std::nullopt);
     merger_.merge_until(horizon, [this](std::size_t ring, const Event& event) { heap_.apply(ring, event); });
+    heap_.settle_early_frees(horizon / 2);
     for (const RawModule& module : t.region.modules(modules_position_)) modules_.add(module);
     for (const std::uint32_t offset : offsets) {
       if (const auto stack = t.region.stack(offset))
@@ -116,6 +120,7 @@ class Reader {
 
  private:
   std::vector<std::uint64_t> words_;
+  std::array<std::uint64_t, kRings> times_{};
   EventMerger merger_;
   HeapState heap_{512 * 1024};
   ModuleMap modules_{{"/bin/target", "", 0, {{0x1000, 0x2000, 0}}}, "/"};

@@ -180,8 +180,9 @@ TEST_CASE("the drain shows that it lives") {
   CHECK(region.header().progress > progress);
 }
 
-// Threads that take addresses from one pool, as an allocator's: an address is stamped and published as free before it
-// goes back, and stamped as allocated after it was taken. One thread has no ring of its own and uses the shared one.
+// Threads that take addresses from one pool, as an allocator's: an address is published as free before it goes back,
+// and stamped as allocated after it was taken. Any thread may free any block; most frees are not timed. One thread has
+// no ring of its own and uses the shared one.
 class Service {
  public:
   Service(preload::Session& session, std::size_t addresses) : session_(session) {
@@ -192,49 +193,58 @@ class Service {
     preload::ThreadState thread{};
     if (has_ring) claim_ring(session_, thread);
     std::mt19937_64 random(seed);
-    std::vector<std::uint64_t> mine;
     for (int i = 0; i < steps; ++i) {
-      if (mine.size() < 20 && random() % 2 == 0)
-        allocate(thread, mine, random() % 1000);
+      if (random() % 2 == 0)
+        allocate(thread, random() % 1000);
       else
-        release_one(thread, mine);
+        release_one(thread, random() % 16 == 0);
     }
-    while (!mine.empty()) release_one(thread, mine);
+    while (release_one(thread, false)) continue;
     release_ring(thread);
   }
 
   std::atomic<std::int64_t> objects{0}, bytes{0}, lost{0};
 
  private:
-  void allocate(preload::ThreadState& thread, std::vector<std::uint64_t>& mine, std::uint64_t size) {
-    std::uint64_t address = 0;
-    {
-      const std::lock_guard lock(mutex_);
-      if (pool_.empty()) return;
-      address = pool_.back();
-      pool_.pop_back();
-    }
+  // 0 when there is none.
+  std::uint64_t take(std::vector<std::uint64_t>& from) {
+    const std::lock_guard lock(mutex_);
+    if (from.empty()) return 0;
+    const std::uint64_t address = from.back();
+    from.pop_back();
+    return address;
+  }
+  void give(std::vector<std::uint64_t>& to, std::uint64_t address) {
+    const std::lock_guard lock(mutex_);
+    to.push_back(address);
+  }
+
+  void allocate(preload::ThreadState& thread, std::uint64_t size) {
+    const std::uint64_t address = take(pool_);
+    if (address == 0) return;
     const std::uint64_t words[] = {shared::event_word(EventKind::kAllocate, address),
                                    preload::time_stamp(session_.clock), size, 1};
     lost += !write_event(session_, thread, words, 60'000'000'000);
     objects += 1;
     bytes += static_cast<std::int64_t>(size);
-    mine.push_back(address);
+    give(live_, address);
   }
 
-  void release_one(preload::ThreadState& thread, std::vector<std::uint64_t>& mine) {
-    if (mine.empty()) return;
-    const std::uint64_t words[] = {shared::event_word(EventKind::kFree, mine.back()),
-                                   preload::time_stamp(session_.clock)};
-    lost += !write_event(session_, thread, words, 60'000'000'000);
-    const std::lock_guard lock(mutex_);
-    pool_.push_back(mine.back());
-    mine.pop_back();
+  // False when there is none.
+  bool release_one(preload::ThreadState& thread, bool is_timed) {
+    const std::uint64_t address = take(live_);
+    if (address == 0) return false;
+    const std::uint64_t untimed[] = {shared::event_word(EventKind::kUntimedFree, address)};
+    const std::uint64_t timed[] = {shared::event_word(EventKind::kFree, address), preload::time_stamp(session_.clock)};
+    lost += is_timed || thread.ring == nullptr ? !write_event(session_, thread, timed, 60'000'000'000)
+                                               : !write_event(session_, thread, untimed, 60'000'000'000);
+    give(pool_, address);
+    return true;
   }
 
   preload::Session& session_;
   std::mutex mutex_;
-  std::vector<std::uint64_t> pool_;
+  std::vector<std::uint64_t> pool_, live_;
 };
 
 TEST_CASE("threads that share addresses through the real ring writer are counted exactly") {
@@ -251,6 +261,7 @@ TEST_CASE("threads that share addresses through the real ring writer are counted
   CHECK(state.unknown_frees == 0);
   CHECK(state.implied_frees == 0);
   CHECK(state.bad_records == 0);
+  CHECK(region.header().frees_are_timed == 0);
 }
 
 }  // namespace

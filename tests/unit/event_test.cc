@@ -15,6 +15,8 @@ using shared::EventKind;
 
 constexpr std::uint64_t kAllocate = std::uint64_t{1} << 56, kFree = std::uint64_t{2} << 56,
                         kReallocFree = std::uint64_t{3} << 56, kReallocFailed = std::uint64_t{4} << 56;
+constexpr std::uint64_t kSmallAllocate = std::uint64_t{11} << 56, kUntimedFree = std::uint64_t{12} << 56;
+constexpr std::uint64_t kTimeBefore = 5;
 constexpr std::uint64_t kHighest = 0x00ff'ffff'ffff'ffff;
 
 struct Decoded {
@@ -24,7 +26,8 @@ struct Decoded {
 
 Decoded decode(const std::vector<std::uint64_t>& words) {
   Decoded result{};
-  result.whole = decode_events(words, result.events) == words.size();
+  std::uint64_t time = kTimeBefore;
+  result.whole = decode_events(words, time, result.events) == words.size();
   return result;
 }
 
@@ -40,6 +43,10 @@ TEST_CASE("events decode to what their words say") {
        {kHighest, 1, ~std::uint64_t{0}, 0xffff'ffff, EventKind::kAllocate}},
       {{kAllocate | 0x10, 1, 24, std::uint64_t{24} << 32 | 7}, {0x10, 1, 24, 7, EventKind::kAllocate, 24}},
       {{kAllocate | 0x10, 1, 24, std::uint64_t{60} << 32 | 7}, {0x10, 1, 24, 7, EventKind::kAllocate, 60}},
+      {{kSmallAllocate | 0x10, 11, std::uint64_t{7} << 32 | 24}, {0x10, 11, 24, 7, EventKind::kAllocate}},
+      {{kSmallAllocate | kHighest, 11, ~std::uint64_t{0}},
+       {kHighest, 11, 0xffff'ffff, 0xffff'ffff, EventKind::kAllocate}},
+      {{kUntimedFree | kHighest}, {kHighest, kTimeBefore, 0, 0, EventKind::kFree}},
   };
   for (const auto& [words, event] : table) {
     const Decoded decoded = decode(words);
@@ -72,10 +79,27 @@ TEST_CASE("events follow one another without gaps") {
   CHECK(decoded.events[3] == Event{4, 13, 0, 0, EventKind::kFree});
 }
 
-TEST_CASE("decoding appends to what is there") {
+TEST_CASE("an untimed event has the time of the one in front of it, whatever that is") {
+  const Decoded decoded = decode({kUntimedFree | 1, kFree | 2, 10, kUntimedFree | 3, kSmallAllocate | 4, 11, 8,
+                                  kUntimedFree | 5, kUntimedFree | 6, kAllocate | 7, 12, 8, 1, kUntimedFree | 8});
+  CHECK(decoded.whole);
+  std::vector<std::uint64_t> times, addresses;
+  for (const Event& event : decoded.events) {
+    times.push_back(event.time);
+    addresses.push_back(event.address);
+  }
+  CHECK(times == std::vector<std::uint64_t>{kTimeBefore, 10, 10, 11, 11, 11, 12, 12});
+  CHECK(addresses == std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6, 7, 8});
+}
+
+TEST_CASE("decoding appends to what is there, and goes on with its time") {
   std::vector<Event> events(1);
-  CHECK(decode_events(std::array<std::uint64_t, 2>{kFree | 1, 10}, events) == 2);
+  std::uint64_t time = 3;
+  CHECK(decode_events(std::array<std::uint64_t, 2>{kFree | 1, 10}, time, events) == 2);
   CHECK(events.size() == 2);
+  CHECK(time == 10);
+  CHECK(decode_events(std::array<std::uint64_t, 1>{kUntimedFree | 1}, time, events) == 1);
+  CHECK(events.back().time == 10);
 }
 
 TEST_CASE("a cut-off event is refused and what came before it is kept") {
@@ -88,6 +112,7 @@ TEST_CASE("a cut-off event is refused and what came before it is kept") {
   CHECK_FALSE(decode({kFree | 1}).whole);
   CHECK_FALSE(decode({kReallocFree | 1}).whole);
   CHECK_FALSE(decode({kReallocFailed | 1}).whole);
+  CHECK_FALSE(decode({kSmallAllocate | 1, 10}).whole);
 }
 
 TEST_CASE("an interval that there is none ends the decoding") {
@@ -99,7 +124,7 @@ TEST_CASE("an interval that there is none ends the decoding") {
 }
 
 TEST_CASE("a word that begins no event ends the decoding") {
-  for (const std::uint64_t kind : {0, 64, 100, 127, 128, 254, 255}) {
+  for (const std::uint64_t kind : {0, 13, 15, 16, 17, 18, 28, 64, 100, 127, 128, 254, 255}) {
     const Decoded decoded = decode({kFree | 1, 10, kind << 56 | 2, 11, 12, 13});
     CHECK_FALSE(decoded.whole);
     CHECK(decoded.events.size() == 1);

@@ -42,10 +42,10 @@ Fingerprint fingerprint(const FingerprintKeys& keys, const std::vector<std::uint
   return sum.fingerprint();
 }
 
-// Like those of a program in which each of 20 calls is made from one of two places: as like as stacks can be.
+// Like those of a program in which each of 24 calls is made from one of two places: as like as stacks can be.
 Fingerprint path_number(const FingerprintKeys& keys, std::uint64_t number) {
   std::vector<std::uint64_t> words;
-  for (std::uint64_t level = 0; level < 20; ++level)
+  for (std::uint64_t level = 0; level < 24; ++level)
     words.push_back(0x5555'5555'5000 + level * 64 + (number * 0x9e3779b1 >> level & 1) * 16);
   return fingerprint(keys, words);
 }

@@ -9,6 +9,7 @@
 
 #include "tests/unit/catch.h"
 #include "tests/unit/preload_session.h"
+#include "tests/unit/take_words.h"
 
 namespace leakwatch {
 namespace {
@@ -64,7 +65,7 @@ TEST_CASE("a thread that finds no ring uses the shared one") {
   CHECK(thread.ring == nullptr);
   CHECK(write_event(*session, thread, kEvent, 0));
   std::vector<std::uint64_t> words;
-  CHECK(region.take_words(0, words));
+  CHECK(take_words(region, 0, words));
   CHECK(words == std::vector<std::uint64_t>{kEvent[0], kEvent[1]});
 }
 
@@ -90,7 +91,7 @@ TEST_CASE("a full ring takes nothing more, and nothing in it is overwritten") {
   CHECK(session.is_active());
   CHECK(session->header->writers_waiting == 0);
   std::vector<std::uint64_t> words;
-  CHECK(region.take_words(1, words));
+  CHECK(take_words(region, 1, words));
   CHECK(std::count(words.begin(), words.end(), 99) == 0);
   CHECK(write_event(*session, thread, other, 0));
 }
@@ -172,7 +173,7 @@ TEST_CASE("a reader asleep is left alone by a thread whose ring it keeps empty")
   std::vector<std::uint64_t> words;
   for (int i = 0; i < 12; ++i) {
     write_a_quarter(*session, thread);
-    region.take_words(static_cast<std::uint32_t>(session->index_of(*thread.ring)), words);
+    take_words(region, static_cast<std::uint32_t>(session->index_of(*thread.ring)), words);
   }
   CHECK(region.header().reader_sleeps == 1);
 }

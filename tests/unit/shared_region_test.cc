@@ -15,6 +15,7 @@
 
 #include "tests/unit/catch.h"
 #include "tests/unit/region_writer.h"
+#include "tests/unit/take_words.h"
 
 namespace leakwatch {
 namespace {
@@ -79,7 +80,7 @@ TEST_CASE("the region goes on working after its descriptor was closed") {
   CHECK(region.descriptor() == -1);
   RegionWriter(region).write(1, {1, 2});
   Words words;
-  CHECK(region.take_words(1, words));
+  CHECK(take_words(region, 1, words));
   CHECK(words == Words{1, 2});
 }
 
@@ -87,15 +88,15 @@ TEST_CASE("words come out as they went in, and their room is given back") {
   SharedRegion region(sampled());
   RegionWriter writer(region);
   Words words = {99};
-  CHECK(region.take_words(1, words));
+  CHECK(take_words(region, 1, words));
   CHECK(words.empty());
   writer.write(1, {1, 2, 3});
   writer.write(2, {7});
-  CHECK(region.take_words(1, words));
+  CHECK(take_words(region, 1, words));
   CHECK(words == Words{1, 2, 3});
   CHECK(region.ring(1).read_position == 3);
   CHECK(region.ring(2).read_position == 0);
-  CHECK(region.take_words(2, words));
+  CHECK(take_words(region, 2, words));
   CHECK(words == Words{7});
 }
 
@@ -107,7 +108,7 @@ TEST_CASE("words that go round the ring's end come out in order") {
   std::uint64_t next = 0;
   for (const std::uint64_t count : {size - 3, size, std::uint64_t{7}, size / 2, size, size - 1}) {
     writer.write(3, counting(next, count));
-    CHECK(region.take_words(3, words));
+    CHECK(take_words(region, 3, words));
     CHECK(words == counting(next, count));
     next += count;
   }
@@ -120,10 +121,10 @@ TEST_CASE("a ring whose positions make no sense is emptied and works again") {
   for (const std::uint64_t wrong : {size + 1, std::uint64_t{1} << 63, std::numeric_limits<std::uint64_t>::max()}) {
     Words words = {99};
     region.ring(1).write_position = region.ring(1).read_position + wrong;
-    CHECK_FALSE(region.take_words(1, words));
+    CHECK_FALSE(take_words(region, 1, words));
     CHECK(words.empty());
     writer.write(1, {1, 2});
-    CHECK(region.take_words(1, words));
+    CHECK(take_words(region, 1, words));
     CHECK(words == Words{1, 2});
   }
 }
@@ -133,9 +134,9 @@ TEST_CASE("a write position that goes back is refused") {
   RegionWriter writer(region);
   Words words;
   writer.write(1, {1, 2, 3, 4});
-  CHECK(region.take_words(1, words));
+  CHECK(take_words(region, 1, words));
   region.ring(1).write_position = 2;
-  CHECK_FALSE(region.take_words(1, words));
+  CHECK_FALSE(take_words(region, 1, words));
 }
 
 TEST_CASE("the reader does not believe its own position in the shared memory") {
@@ -144,7 +145,7 @@ TEST_CASE("the reader does not believe its own position in the shared memory") {
   Words words;
   writer.write(1, {1, 2, 3, 4});
   region.ring(1).read_position = 2;
-  CHECK(region.take_words(1, words));
+  CHECK(take_words(region, 1, words));
   CHECK(words == Words{1, 2, 3, 4});
   CHECK(region.ring(1).read_position == 4);
 }
@@ -156,7 +157,7 @@ TEST_CASE("more rings than there are cannot be claimed") {
   region.header().ring_count = std::numeric_limits<std::uint32_t>::max();
   CHECK(region.rings_used() == region.ring_count());
   Words words;
-  for (std::uint32_t i = 0; i < region.rings_used(); ++i) CHECK(region.take_words(i, words));
+  for (std::uint32_t i = 0; i < region.rings_used(); ++i) CHECK(take_words(region, i, words));
 }
 
 TEST_CASE("a header that was overwritten changes nothing for the reader") {
@@ -169,7 +170,7 @@ TEST_CASE("a header that was overwritten changes nothing for the reader") {
       h.rings_offset = h.total_bytes = std::numeric_limits<std::uint64_t>::max();
   h.max_depth = h.ring_count = std::numeric_limits<std::uint32_t>::max();
   Words words;
-  CHECK(region.take_words(1, words));
+  CHECK(take_words(region, 1, words));
   CHECK(words == Words{1, 2});
   REQUIRE(region.stack(10));
   CHECK(region.stack(10)->addresses == Words{4, 5});
