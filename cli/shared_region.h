@@ -43,8 +43,6 @@ struct RawModule {
 
 class SharedRegion {
  public:
-  static constexpr std::uint32_t kMostRings = 4096;
-
   // Throws Error when the kernel refuses the memory.
   explicit SharedRegion(const RegionSettings& settings);
   ~SharedRegion();

@@ -79,7 +79,7 @@ bool fits(std::uint64_t offset, std::uint64_t bytes, std::uint64_t total) {
 bool is_sane(const shared::Header& h, std::uint64_t bytes) {
   return h.magic == shared::kMagic && h.version == shared::kVersion && h.total_bytes == bytes &&
          h.sample_interval > 0 && h.max_depth > 0 && h.max_depth <= shared::kMaxDepth && h.ring_count >= 2 &&
-         h.ring_count <= 65536 && h.ring_words >= 64 && h.ring_words <= (1u << 24) &&
+         h.ring_count <= shared::kMostRings && h.ring_words >= 64 && h.ring_words <= (1u << 24) &&
          (h.ring_words & (h.ring_words - 1)) == 0 && fits(h.rings_offset, h.ring_count * sizeof(shared::Ring), bytes) &&
          fits(h.words_offset, h.ring_count * h.ring_words * 8, bytes) && h.stacks_words < bytes / 8 &&
          fits(h.stacks_offset, h.stacks_words * 8, bytes) && fits(h.modules_offset, h.modules_bytes, bytes);

@@ -76,6 +76,19 @@ bool write_shared(Session& session, const std::uint64_t* words, std::uint32_t co
   return written;
 }
 
+// Not again for each thread that has the ring: to open pages takes the lock of the whole address space, which threads
+// that come and go want all the time.
+bool open_ring(Session& session, const shared::Ring& ring) {
+  const std::uint64_t number = session.index_of(ring), bit = std::uint64_t{1} << number % 64;
+  std::atomic<std::uint64_t>& rings = session.open_rings[number / 64];
+  if ((rings.load(std::memory_order_acquire) & bit) != 0) return true;
+  if (!open_pages(session.words_of(ring), session.ring_words * 8) ||
+      !open_pages(session.scratch_of(ring).addresses, session.scratch_words() * 8))
+    return false;
+  rings.fetch_or(bit, std::memory_order_release);
+  return true;
+}
+
 }  // namespace
 
 // A heartbeat that stopped ends the session: nobody will ever make room. Nor when it has ended already: whoever takes
@@ -104,8 +117,7 @@ void claim_ring(Session& session, ThreadState& thread) {
     std::uint32_t used = session.header->rings_used.load(std::memory_order_relaxed);
     while (used < i + 1 && !session.header->rings_used.compare_exchange_weak(used, i + 1, std::memory_order_acq_rel)) {
     }
-    if (!open_pages(session.words_of(ring), session.ring_words * 8) ||
-        !open_pages(session.scratch_of(ring).addresses, session.scratch_words() * 8)) {
+    if (!open_ring(session, ring)) {
       ring.owner.store(0, std::memory_order_release);
       return;
     }

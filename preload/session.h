@@ -48,6 +48,7 @@ struct Session {
   std::uint64_t* words;    // of all rings
   std::uint64_t* scratch;  // private: scratch_words() for each ring
   std::atomic<std::uint32_t> shared_ring_locked;
+  std::atomic<std::uint64_t> open_rings[shared::kMostRings / 64];  // a bit for each: its pages may be written to
   std::uint64_t main_stack_end;
   std::atomic<std::uint64_t> main_thread_pointer;  // 0 until the main thread has joined
   std::uint64_t own_code;                          // where this object lies: its frames do not belong to the program

@@ -58,9 +58,11 @@ inline constexpr std::uint32_t kVersion = 3;
 //
 // A time stamp costs as much as all else of a free. An untimed one came after the event in front of it in its ring, and
 // before the ring was looked at: it may be processed too early, before its block's own allocation. That makes no
-// difference as long as no block is freed whose allocation was not written, since the events of an address alternate
-// then: a free that finds no block belongs to an allocation that is still to come, and when that comes both are done
-// with. So they are written in exact mode only, by the owner of a ring, and while Header::frees_are_timed is 0.
+// difference as long as no block is freed whose allocation was not written, and every free is, since the events of an
+// address alternate then: a free that finds no block belongs to an allocation that is still to come, and when that
+// comes both are done with. So they are written in exact mode only, by the owner of a ring, and while
+// Header::frees_are_timed is 0. A free at each kTimedFreeEvery-th word is timed, so that few seem much older than they
+// are.
 enum class EventKind : std::uint8_t {
   kAllocate = 1,
   kFree = 2,
@@ -104,7 +106,8 @@ constexpr std::uint32_t words_of(EventKind kind) {
 }
 inline constexpr std::uint32_t kAllocateWords = words_of(EventKind::kAllocate);
 inline constexpr std::uint32_t kFreeWords = words_of(EventKind::kFree);
-inline constexpr std::uint32_t kMostWords = kAllocateWords;           // of any event
+inline constexpr std::uint32_t kMostWords = kAllocateWords;  // of any event
+inline constexpr std::uint64_t kTimedFreeEvery = 16;
 inline constexpr std::uint64_t kSmallBytes = std::uint64_t{1} << 32;  // kSmallAllocate has less than these
 inline constexpr int kKindShift = 56;
 inline constexpr int kStackShift = 32;  // in word 2 of kSmallAllocate
@@ -163,6 +166,7 @@ static_assert(offsetof(Ring, cost_ticks) == 16 && offsetof(Ring, lookup_ticks) =
 inline constexpr std::uint64_t kMostCostTicks = std::uint64_t{1} << 15;
 
 inline constexpr std::uint32_t kSharedRing = 0xffffffff;
+inline constexpr std::uint32_t kMostRings = 4096;
 
 // --- stacks ---------------------------------------------------------------------------------------------------------
 
@@ -245,7 +249,7 @@ struct Header {
   // The exception: changes while the session runs. Among the settings, since those who read it are to share its cache
   // line with nothing that is written all the time.
   std::atomic<std::uint32_t> interval_step;
-  // 1 once anybody learns that an allocation is missing whose block may be freed.
+  // 1 once anybody learns that an event is missing.
   std::atomic<std::uint32_t> frees_are_timed;
 
   // The reader's.

@@ -4,6 +4,9 @@
 // waits no longer than it may.
 #include "preload/ring_writer.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -54,6 +57,32 @@ TEST_CASE("threads get rings of their own, and a ring given back is found again"
   claim_ring(*session, c);
   CHECK(c.ring == &region.ring(1));
   CHECK(region.rings_used() == 3);
+}
+
+// To open pages takes the lock of the whole address space. A page that was closed meanwhile tells whether it was done.
+TEST_CASE("the pages of a ring are opened for the first thread that has it, and not again") {
+  SharedRegion region(sampled());
+  PreloadSession session(region);
+  ThreadState thread{};
+  claim_ring(*session, thread);
+  const std::uint64_t at = session->index_of(*thread.ring);
+  release_ring(thread);
+  REQUIRE(session->open_rings[0] == std::uint64_t{1} << at);
+  void* page = reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(session->words_of(region.ring(1))) & ~4095ul);
+  const auto is_readable = [page] {
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    const bool can_read = write(ends[1], page, 1) == 1;
+    close(ends[0]);
+    close(ends[1]);
+    return can_read;
+  };
+  CHECK(is_readable());
+  REQUIRE(mprotect(page, 4096, PROT_NONE) == 0);
+  claim_ring(*session, thread);
+  CHECK(thread.ring != nullptr);
+  CHECK_FALSE(is_readable());
+  REQUIRE(mprotect(page, 4096, PROT_READ | PROT_WRITE) == 0);
 }
 
 TEST_CASE("a thread that finds no ring uses the shared one") {
