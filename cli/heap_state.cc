@@ -124,7 +124,7 @@ void HeapState::apply(const RingEvent& one, BlockTable::Home home, std::uint32_t
       free_for_realloc(one.ring, event.address, home);
       break;
     case shared::EventKind::kReallocFailed:
-      take_back(one.ring, event.address);
+      take_back(one.ring, event, home);
       break;
     default:
       break;  // threads: thread_ledger.h
@@ -140,20 +140,15 @@ void HeapState::allocate(const Event& event, BlockTable::Home home, std::uint32_
   const Block old = blocks_.put(block, home);
   if (old.address == 0) [[likely]]
     return;
-  if (old.part == kEarlyFree) {
-    blocks_.put(old);
-    take_early_free(block.address);
-    add(kFreed, block);
-  } else {
-    ++implied_frees_;
-    add(kFreed, old);
-  }
+  if (old.part == kEarlyFree) return meet_early_free(block, old, event.time);
+  ++implied_frees_;
+  add(kFreed, old);
 }
 
 Block HeapState::free(std::uint64_t address, BlockTable::Home home) {
   const Block block = blocks_.take(address, home);
   if (block.address == 0 || block.part == kEarlyFree) [[unlikely]] {
-    free_early(address);  // or one more
+    free_early(address, home);  // or one more
     return {};
   }
   add(kFreed, block);
@@ -161,7 +156,7 @@ Block HeapState::free(std::uint64_t address, BlockTable::Home home) {
 }
 
 // Its allocation is still to come, if there is one.
-void HeapState::free_early(std::uint64_t address) {
+void HeapState::free_early(std::uint64_t address, BlockTable::Home home) {
   if (address == 0 || !early_frees_.are_expected()) {
     ++unknown_frees_;
     return;
@@ -169,7 +164,18 @@ void HeapState::free_early(std::uint64_t address) {
   const auto give_up = [this](std::uint64_t where, std::uint64_t count) { this->give_up(where, count); };
   if (early_frees_.are_too_many()) early_frees_.settle_oldest(give_up);
   early_frees_.add(address);
-  blocks_.put({address, 0, kEarlyFree});
+  blocks_.put({address, 0, kEarlyFree}, home);
+}
+
+// The block was put in place of the mark. It is the one that was waited for, or comes too late for that.
+void HeapState::meet_early_free(const Block& block, const Block& mark, std::uint64_t time) {
+  if (const std::uint64_t unknown = early_frees_.give_up_before(time, block.address); unknown != 0) {
+    unknown_frees_ += unknown;
+    return;
+  }
+  blocks_.put(mark);
+  take_early_free(block.address);
+  add(kFreed, block);
 }
 
 void HeapState::take_early_free(std::uint64_t address) {
@@ -179,6 +185,12 @@ void HeapState::take_early_free(std::uint64_t address) {
 void HeapState::give_up(std::uint64_t address, std::uint64_t early_frees) {
   unknown_frees_ += early_frees;
   blocks_.take(address);
+}
+
+// All that were waited for have come, when none is expected any more.
+void HeapState::expect_early_frees(std::optional<std::uint64_t> looked) {
+  if (!looked) settle_early_frees(std::numeric_limits<std::uint64_t>::max());
+  early_frees_.expect(looked);
 }
 
 void HeapState::settle_early_frees(std::uint64_t until) {
@@ -200,7 +212,8 @@ void HeapState::free_for_realloc(std::size_t ring, std::uint64_t address, BlockT
 }
 
 // The realloc failed, so the block is what it was. Only the last realloc of a thread can fail.
-void HeapState::take_back(std::size_t ring, std::uint64_t address) {
+void HeapState::take_back(std::size_t ring, const Event& event, BlockTable::Home home) {
+  const std::uint64_t address = event.address;
   Block block;
   if (ring != kSharedRing) {
     if (ring < reallocated_.size()) block = std::exchange(reallocated_[ring], {});
@@ -214,7 +227,10 @@ void HeapState::take_back(std::size_t ring, std::uint64_t address) {
   Flow& flow = totals_[block.part].flows[kFreed];
   flow.objects -= freed.objects;
   flow.space -= freed.bytes;
-  if (const Block other = blocks_.put(block); other.address != 0) add(kFreed, other);
+  const Block other = blocks_.put(block, home);
+  if (other.address == 0) return;
+  if (other.part == kEarlyFree) return meet_early_free(block, other, event.time);
+  add(kFreed, other);
 }
 
 void HeapState::add(Direction direction, const Block& block) {
@@ -250,7 +266,7 @@ std::uint32_t HeapState::new_part(std::uint32_t stack, std::uint64_t size, std::
   const auto part = static_cast<std::uint32_t>(totals_.size());
   part_index_.put({key << 8, part}, SegmentedTable::hash_of(key));
   steps_.push_back(step);
-  totals_.emplace_back();
+  totals_.add_zeroes();
   return part;
 }
 
@@ -262,8 +278,8 @@ HeapState::Weight HeapState::weight(std::uint64_t size, std::uint32_t part) cons
   return {std::llround(scale * kOne), std::llround(scale * static_cast<double>(size))};
 }
 
-const std::vector<HeapState::Totals>& HeapState::totals_of_sites(std::vector<Totals>& room) const {
-  if (stacks_.size() == totals_.size()) return totals_;
+std::span<const HeapState::Totals> HeapState::totals_of_sites(std::vector<Totals>& room) const {
+  if (stacks_.size() == totals_.size()) return totals_.all();
   room.assign(stacks_.size(), {});
   for (std::size_t part = 0; part < totals_.size(); ++part) {
     for (const Direction each : {kAllocated, kFreed}) {
@@ -287,7 +303,7 @@ HeapCounters HeapState::counters(const Totals& totals) {
 
 std::vector<HeapState::Site> HeapState::sites() const {
   std::vector<Totals> room;
-  const std::vector<Totals>& totals = totals_of_sites(room);
+  const std::span<const Totals> totals = totals_of_sites(room);
   std::vector<Site> result;
   result.reserve(totals.size());
   for (std::size_t i = 0; i < totals.size(); ++i) result.push_back({stacks_[i], classes_[i], counters(totals[i])});

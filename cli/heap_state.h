@@ -22,6 +22,7 @@
 #include "cli/block_table.h"
 #include "cli/early_frees.h"
 #include "cli/event.h"
+#include "cli/remapped_array.h"
 #include "cli/segmented_table.h"
 #include "cli/snapshot.h"
 
@@ -50,7 +51,7 @@ class HeapState {
 
   // Frees may come before their block's allocation from now on, or none does any more; and: every event that was
   // stamped by `until` has been applied. Of exact sessions; see early_frees.h.
-  void expect_early_frees(std::optional<std::uint64_t> looked) { early_frees_.expect(looked); }
+  void expect_early_frees(std::optional<std::uint64_t> looked);
   void settle_early_frees(std::uint64_t until);
 
   struct Site {
@@ -73,8 +74,8 @@ class HeapState {
   // of them.
   __extension__ using Sum = __int128;
   struct Flow {
-    Sum objects = 0;  // fixed point, kOne is one block
-    Sum space = 0;
+    Sum objects;  // fixed point, kOne is one block
+    Sum space;
   };
   enum Direction : std::uint8_t { kAllocated, kFreed };
   struct alignas(64) Totals {
@@ -94,22 +95,24 @@ class HeapState {
 
   void allocate(const Event& event, BlockTable::Home home, std::uint32_t part);
   Block free(std::uint64_t address, BlockTable::Home home);
-  void free_early(std::uint64_t address);
+  void free_early(std::uint64_t address, BlockTable::Home home);
+  void meet_early_free(const Block& block, const Block& mark, std::uint64_t time);
   void take_early_free(std::uint64_t address);
   void give_up(std::uint64_t address, std::uint64_t early_frees);
   void free_for_realloc(std::size_t ring, std::uint64_t address, BlockTable::Home home);
-  void take_back(std::size_t ring, std::uint64_t address);
+  void take_back(std::size_t ring, const Event& event, BlockTable::Home home);
   void add(Direction direction, const Block& block);
   std::uint32_t part_of(std::uint32_t stack, std::uint64_t size, std::uint8_t step);
   std::uint32_t new_part(std::uint32_t stack, std::uint64_t size, std::uint8_t step);
   Weight weight(std::uint64_t size, std::uint32_t part) const;
   // Their parts together: in `room`, unless every site has but one.
-  const std::vector<Totals>& totals_of_sites(std::vector<Totals>& room) const;
+  std::span<const Totals> totals_of_sites(std::vector<Totals>& room) const;
 
   const std::uint64_t sample_interval_;
   BlockTable blocks_;
   // What can be known of the events of a batch before those in front of them are applied.
-  std::array<BlockTable::Home, kMostEventsInBatch> homes_{};      // of the addresses; there is always room for a batch
+  std::array<BlockTable::Home, kMostEventsInBatch>
+      homes_{};  // of the addresses; there is room: an event puts one block at most
   std::array<std::uint32_t, kMostEventsInBatch> parts_{};         // of allocations
   std::array<std::uint8_t, kMostEventsInBatch + 1> allocations_;  // where in the batch they are
   std::array<std::uint8_t, kMostEventsInBatch + 1> crowded_;      // the same of those whose home is full
@@ -123,13 +126,13 @@ class HeapState {
   SegmentedTable part_index_;           // part_key() -> part
   std::vector<std::uint32_t> stacks_;   // of each site
   std::vector<std::uint64_t> classes_;  // of each site
-  std::vector<Totals> totals_;          // of each part
+  RemappedArray<Totals> totals_;        // of each part
   std::vector<std::uint32_t> sites_;    // of each part
   std::vector<std::uint8_t> steps_;     // of each part
   std::vector<Block> reallocated_;      // of each ring: the block that its last event freed for a realloc
   // The same for the shared ring, where the reallocs of several threads are in flight at once.
   std::unordered_map<std::uint64_t, Block, SegmentedTable::Hash> reallocated_on_shared_ring_;
-  // Where one waits, there is a block of this part in the table.
+  // Where one waits, there is a mark in the table: a block of this part.
   static constexpr std::uint32_t kEarlyFree = ~std::uint32_t{0};
   EarlyFrees early_frees_;
   std::uint64_t unknown_frees_ = 0;

@@ -14,12 +14,12 @@ namespace {
 // waits for the pass.
 constexpr std::size_t kMostWords = 24576;
 
-static_assert(SharedRegion::kMostRings <= Tournament::kMostRows);
+static_assert(shared::kMostRings <= Tournament::kMostRows);
 
 }  // namespace
 
 RingReader::RingReader(SharedRegion& region)
-    : region_(region), heap_(region.settings().sample_interval), times_(SharedRegion::kMostRings) {}
+    : region_(region), heap_(region.settings().sample_interval), times_(shared::kMostRings) {}
 
 RingReader::Pass RingReader::pass(bool to_the_end) {
   // Read before the rings: the reason is in event_merger.h.
@@ -31,26 +31,28 @@ RingReader::Pass RingReader::pass(bool to_the_end) {
   // the shared ring are not in order, so it is never left.
   pass.until = std::min(pass.until, take_ring(0, region_.ring_words()));
   for (std::uint32_t i = 1; i < rings; ++i) pass.until = std::min(pass.until, take_ring(i, share));
-  heap_.expect_early_frees(may_free_early(pass.until) ? std::optional(now(region_.settings().clock)) : std::nullopt);
+  heap_.expect_early_frees(may_free_early() ? std::optional(now(region_.settings().clock)) : std::nullopt);
   merger_.sort_ring(0);
   const auto expect = [this](std::size_t place, const Event& event) { heap_.expect(place, event); };
   merger_.merge_batches_until(pass.until, expect, [this](std::span<const RingEvent> batch) { apply(batch); });
   heap_.settle_early_frees(pass.until);
+  if (pass.until != kEnd) applied_until_ = std::max(applied_until_, pass.until);
   pass.events = events_ - before;
   pass.has_left_words = has_left_words_;
   return pass;
 }
 
 // Of what was just taken from the rings. Only beside other threads (which had their ring before they published the
-// block): one alone has written all in order. Once a free was of no known block, which of two threads' events came
-// first must be seen from their times; and is, when those that were written before we said so have been applied.
-bool RingReader::may_free_early(std::uint64_t until) {
+// block): one alone has written all in order. Once a free was of no known block, or one was not written, frees must be
+// timed; and are, when all that was published before we said so has been applied.
+bool RingReader::may_free_early() {
   shared::Header& header = region_.header();
   if (region_.settings().sample_interval != 1 || header.joined.load(std::memory_order_relaxed) != 0) return false;
-  if (heap_.unknown_frees() != 0) header.frees_are_timed.store(1, std::memory_order_relaxed);
+  if (timed_since_ == kEnd && heap_.unknown_frees() + heap_.implied_frees() != 0)
+    header.frees_are_timed.store(1, std::memory_order_seq_cst);  // seen by others before the time is
   if (timed_since_ == kEnd && header.frees_are_timed.load(std::memory_order_relaxed) != 0)
     timed_since_ = now(region_.settings().clock);
-  return until < timed_since_ && region_.rings_used() > 2;
+  return applied_until_ < timed_since_ && region_.rings_used() > 2;
 }
 
 // Returns how many of them hold words, one at least.
@@ -91,6 +93,8 @@ std::uint64_t RingReader::take_ring(std::uint32_t index, std::size_t most_words)
 std::size_t RingReader::decode(std::uint32_t index, SharedRegion::Look look) {
   std::vector<Event>& events = merger_.ring(index);
   const std::size_t before = events.size();
+  // If nothing was left of the ring, what is new was published since; and a thread may have slept since its last event.
+  times_[index] = std::max(times_[index], applied_until_);
   const std::size_t used = decode_events(words_, times_[index], events);
   events_ += events.size() - before;
   const std::size_t left = words_.size() - used;

@@ -54,7 +54,7 @@ class RingReader {
 
   std::size_t look_at_rings(std::uint32_t rings);
   std::uint64_t take_ring(std::uint32_t index, std::size_t most_words);
-  bool may_free_early(std::uint64_t until);
+  bool may_free_early();
   std::size_t decode(std::uint32_t index, SharedRegion::Look look);
   void apply(std::span<const RingEvent> batch);
 
@@ -68,6 +68,7 @@ class RingReader {
   std::uint64_t events_ = 0;
   std::size_t fullest_ring_words_ = 0;
   bool has_left_words_ = false;       // the last pass
+  std::uint64_t applied_until_ = 0;   // by the passes before, but those to the end
   std::uint64_t timed_since_ = kEnd;  // frees after that are timed
 };
 

@@ -25,11 +25,12 @@ std::uint64_t unwatched_distance() {
 }
 
 // What comes after a session's end is not part of it, and not lost to it.
-void lose(const Session& session, std::atomic<std::uint64_t>& count) {
+void lose(Session& session, std::atomic<std::uint64_t>& count) {
+  std::atomic<std::uint32_t>& frees_are_timed = session.header->frees_are_timed;
+  if (frees_are_timed.load(std::memory_order_relaxed) == 0) frees_are_timed.store(1, std::memory_order_relaxed);
   if (session.header->ended.load(std::memory_order_relaxed) == 0) count.fetch_add(1, std::memory_order_relaxed);
 }
 void lose_allocation(Session& session) {
-  session.header->frees_are_timed.store(1, std::memory_order_relaxed);
   lose(session, session.header->lost_allocations);
 }
 void lose_free(Session& session) {
@@ -81,14 +82,10 @@ struct Allocation {
   if (decision.is_sample) write_allocation(session, thread, block, size, decision.step, hook_frame);
 }
 
-// Of the frees in a row that follow one event, one in so many is timed: so an untimed one is not taken for much older
-// than it is.
-constexpr std::uint64_t kTimedEvery = 16;
-
 // Nearly always in exact mode: see shared_memory.h.
 [[gnu::always_inline]] inline bool may_be_untimed(const Session& session, const ThreadState& thread) {
   return session.exact && thread.ring != nullptr &&
-         thread.ring->write_position.load(std::memory_order_relaxed) % kTimedEvery != 0 &&
+         thread.ring->write_position.load(std::memory_order_relaxed) % shared::kTimedFreeEvery != 0 &&
          session.header->frees_are_timed.load(std::memory_order_relaxed) == 0;
 }
 
@@ -106,11 +103,12 @@ constexpr std::uint64_t kTimedEvery = 16;
 
 // A free that is given up would become a leak that is not there: rather end the session. A nested one (a signal handler
 // that interrupted a hook of this thread) has nothing better than a try.
-[[gnu::always_inline]] inline void write_free(Session& session, ThreadState& thread, bool nested, void* block,
+[[gnu::always_inline]] inline bool write_free(Session& session, ThreadState& thread, bool nested, void* block,
                                               shared::EventKind kind) {
-  if (write_free_event(session, thread, nested, block, kind)) return;
+  if (write_free_event(session, thread, nested, block, kind)) return true;
   lose_free(session);
   if (!nested) session.end(shared::End::kReaderSlow);
+  return false;
 }
 
 // False when the block is not one of the sampled.
@@ -148,8 +146,7 @@ bool is_sampled(Session& session, const ThreadState& thread, const void* block) 
 [[gnu::always_inline]] inline bool note_exact_free(Session& session, ThreadState& thread, bool nested, void* block,
                                                    shared::EventKind kind) {
   if (!nested && thread.session != session.id) join_session(session, thread);
-  write_free(session, thread, nested, block, kind);
-  return true;
+  return write_free(session, thread, nested, block, kind);
 }
 
 // Most allocators look at what they keep in front of a block, or write to its beginning. The loads begin here, and go

@@ -100,7 +100,7 @@ class Target {
   }
 
   void free(std::uint64_t address) {
-    const bool is_timed = positions_[next_ring_] % 16 == 0;  // about as often as by a target
+    const bool is_timed = positions_[next_ring_] % leakwatch::shared::kTimedFreeEvery == 0;
     put(leakwatch::shared::event_word(is_timed ? EventKind::kFree : EventKind::kUntimedFree, address));
     ++time_;
     if (is_timed) put(time_);

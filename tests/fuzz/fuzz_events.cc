@@ -38,10 +38,16 @@ void run(const std::uint8_t* data, std::size_t size) {
   std::size_t used = 0;
   HeapState heap(interval);
   if ((data[0] & 8) != 0) heap.expect_early_frees(1);
+  std::uint64_t allocations = 0;
   for (const Event& event : events) {
     fuzz::check(used < decoded);
     used += shared::words_of(static_cast<shared::EventKind>(words[used] >> shared::kKindShift));
     heap.apply(static_cast<std::size_t>(event.address & 1), event);
+    allocations += event.kind == shared::EventKind::kAllocate;
+    fuzz::check(heap.live_blocks() <= allocations);
+    // As the reader does it: some time passes, or none comes early any more.
+    if ((data[0] & 16) != 0 && event.time % 8 == 0) heap.settle_early_frees(event.time / 8);
+    if ((data[0] & 32) != 0 && event.time % 8 == 1) heap.expect_early_frees(std::nullopt);
   }
   fuzz::check(used <= words.size() && used == decoded);
   heap.settle_early_frees(1);

@@ -163,6 +163,69 @@ TEST_CASE("once a free is of no known block, frees are timed, and none waits for
   CHECK(reader.heap().unknown_frees() == 2);
 }
 
+// Published while the reader is about to say that frees are to be timed.
+TEST_CASE("an untimed free that nobody could have timed any more still waits for its block") {
+  SharedRegion region(kExact);
+  RegionWriter writer(region);
+  RingReader reader(region);
+  const auto time = [] { return now(shared::Clock::kMonotonic); };
+  writer.write(1, allocation(32, time(), 1));
+  writer.write(2, release(160, time()));
+  writer.write(2, allocation(48, time(), 1));
+  while (reader.heap().unknown_frees() == 0) reader.pass(false);
+  const std::uint64_t stamped = time();
+  while (region.header().frees_are_timed == 0) reader.pass(false);
+  writer.write(1, allocation(16, stamped, 1));
+  writer.write(2, untimed_release(16));
+  for (int i = 0; i < 3; ++i) passes_to_catch_up(reader, false);
+  CHECK(reader.heap().live_blocks() == 2);
+  CHECK(reader.heap().unknown_frees() == 1);
+}
+
+TEST_CASE("one free of no known block does not hide what is allocated and freed there for ever after") {
+  SharedRegion region(kExact);
+  RegionWriter writer(region);
+  RingReader reader(region);
+  const auto time = [] { return now(shared::Clock::kMonotonic); };
+  writer.write(2, allocation(32, time(), 1));
+  writer.write(1, release(16, time()));
+  reader.pass(false);
+  for (int i = 0; i < 100; ++i) {
+    const std::uint64_t last = time();
+    while (time() <= last) continue;
+    writer.write(1, allocation(16, time(), 1));
+    writer.write(1, untimed_release(16));
+    reader.pass(false);
+  }
+  writer.write(1, allocation(16, time(), 1));
+  passes_to_catch_up(reader, false);
+  CHECK(reader.heap().live_blocks() == 2);
+  CHECK(region.header().frees_are_timed == 1);
+}
+
+TEST_CASE("a free that was not written, known by the next block at its address, has frees timed") {
+  SharedRegion region(kExact);
+  RegionWriter writer(region);
+  RingReader reader(region);
+  for (int i = 0; i < 2; ++i) writer.write(1, allocation(16, now(shared::Clock::kMonotonic), 1));
+  for (int i = 0; i < 2; ++i) passes_to_catch_up(reader, false);
+  CHECK(reader.heap().implied_frees() == 1);
+  CHECK(region.header().frees_are_timed == 1);
+}
+
+TEST_CASE("what is read only at the end may be freed early too") {
+  SharedRegion region(kExact);
+  RegionWriter writer(region);
+  RingReader reader(region);
+  const auto time = [] { return now(shared::Clock::kMonotonic); };
+  writer.write(2, allocation(32, time(), 1));
+  writer.write(1, allocation(16, time(), 1));
+  writer.write(2, untimed_release(16));
+  passes_to_catch_up(reader, true);
+  CHECK(reader.heap().live_blocks() == 1);
+  CHECK(reader.heap().unknown_frees() == 0);
+}
+
 TEST_CASE("where blocks may be older than the session, no free waits for one that is to come") {
   SharedRegion region(kExact);
   region.header().joined = region.header().frees_are_timed = 1;
