@@ -27,8 +27,8 @@ RingReader::Pass RingReader::pass(bool to_the_end) {
   const std::uint64_t before = events_;
   const std::uint32_t rings = region_.rings_used();
   const std::size_t share = std::max(kMostWords / look_at_rings(rings), kLeastWordsOfRing);
-  // What is left of a ring is not older than the last event that was taken of it. Those of
-  // the shared ring are not in order, so it is never left.
+  // What is left of a ring is not older than the last event that was taken of it. Those of the shared ring are not in
+  // order, so it is never left.
   pass.until = std::min(pass.until, take_ring(0, region_.ring_words()));
   for (std::uint32_t i = 1; i < rings; ++i) pass.until = std::min(pass.until, take_ring(i, share));
   heap_.expect_early_frees(may_free_early() ? std::optional(now(region_.settings().clock)) : std::nullopt);

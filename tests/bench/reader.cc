@@ -76,7 +76,11 @@ class Random {
 class Target {
  public:
   Target(SharedRegion& region, std::uint32_t rings, std::uint32_t stacks)
-      : region_(region), words_(region.header().ring_words), rings_(rings), stacks_(stacks) {
+      : region_(region),
+        clock_(region.settings().clock),
+        words_(region.header().ring_words),
+        rings_(rings),
+        stacks_(stacks) {
     base_ = reinterpret_cast<std::uint64_t*>(reinterpret_cast<char*>(&region.header()) + region.header().words_offset);
     positions_.resize(rings + 1);
     region.header().rings_used = rings + 1;
@@ -94,7 +98,7 @@ class Target {
     const std::uint64_t which = random_.below(stacks_);
     const std::uint64_t size = 16 + which * 37 % 480 + random_.below(32);
     put(leakwatch::shared::event_word(EventKind::kSmallAllocate, address));
-    put(++time_);
+    put(leakwatch::now(clock_));
     put(size | stack_offset(which) << leakwatch::shared::kStackShift);
     end_event();
   }
@@ -102,8 +106,7 @@ class Target {
   void free(std::uint64_t address) {
     const bool is_timed = positions_[next_ring_] % leakwatch::shared::kTimedFreeEvery == 0;
     put(leakwatch::shared::event_word(is_timed ? EventKind::kFree : EventKind::kUntimedFree, address));
-    ++time_;
-    if (is_timed) put(time_);
+    if (is_timed) put(leakwatch::now(clock_));
     end_event();
   }
 
@@ -126,13 +129,13 @@ class Target {
   void end_event() { next_ring_ = 1 + static_cast<std::uint32_t>(random_.below(rings_)); }
 
   SharedRegion& region_;
+  const leakwatch::shared::Clock clock_;
   std::uint64_t* base_ = nullptr;
   const std::uint64_t words_;
   const std::uint32_t rings_;
   const std::uint64_t stacks_;
   std::vector<std::uint64_t> positions_;
   std::uint32_t next_ring_ = 1;
-  std::uint64_t time_ = 0;  // before anything that a clock says
   Random random_;
 };
 
