@@ -35,8 +35,7 @@ class EarlyFrees {
     if (at.count++ != 0 && at.looked == *looked_) return;
     at.looked = *looked_;
     order_.push_back({address, *looked_});
-    if (order_.size() > 2 * at_.size() + kFewDone)
-      std::erase_if(order_, [this](const Look& look) { return is_done(look); });
+    if (order_.size() > most_looks_) forget_done();
   }
 
   // An allocation is there. One free is done with; true when it was the address's last.
@@ -74,7 +73,7 @@ class EarlyFrees {
 
  private:
   static constexpr std::size_t kMost = std::size_t{1} << 20;
-  static constexpr std::size_t kFewDone = 1024;
+  static constexpr std::size_t kFewLooks = 1024;
   struct At {
     std::uint64_t count = 0;
     std::uint64_t looked = 0;  // of the youngest
@@ -89,9 +88,16 @@ class EarlyFrees {
     return place == at_.end() || place->second.looked != look.looked;
   }
 
+  // Where it finds little, it is not done again soon.
+  void forget_done() {
+    std::erase_if(order_, [this](const Look& look) { return is_done(look); });
+    most_looks_ = 2 * order_.size() + kFewLooks;
+  }
+
   std::optional<std::uint64_t> looked_;
   std::unordered_map<std::uint64_t, At, SegmentedTable::Hash> at_;  // by address
   std::deque<Look> order_;                                          // as they came, and some that are done with
+  std::size_t most_looks_ = kFewLooks;
 };
 
 }  // namespace leakwatch

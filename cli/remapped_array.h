@@ -36,6 +36,7 @@ class RemappedArray {
 
  private:
   static constexpr std::size_t kFirstBytes = std::size_t{64} << 10;
+  static_assert(sizeof(T) <= kFirstBytes);
 
   static void* map(std::size_t bytes) {
     return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -36,7 +36,7 @@ RingReader::Pass RingReader::pass(bool to_the_end) {
   const auto expect = [this](std::size_t place, const Event& event) { heap_.expect(place, event); };
   merger_.merge_batches_until(pass.until, expect, [this](std::span<const RingEvent> batch) { apply(batch); });
   heap_.settle_early_frees(pass.until);
-  if (pass.until != kEnd) applied_until_ = std::max(applied_until_, pass.until);
+  if (!to_the_end) applied_until_ = std::max(applied_until_, pass.until);
   pass.events = events_ - before;
   pass.has_left_words = has_left_words_;
   return pass;
@@ -93,7 +93,10 @@ std::uint64_t RingReader::take_ring(std::uint32_t index, std::size_t most_words)
 std::size_t RingReader::decode(std::uint32_t index, SharedRegion::Look look) {
   std::vector<Event>& events = merger_.ring(index);
   const std::size_t before = events.size();
-  // If nothing was left of the ring, what is new was published since; and a thread may have slept since its last event.
+  // If nothing was left of the ring, what is new was published after that time; and a thread may have slept since its
+  // last event. An untimed event may thus come to stand above a timed one behind it, which was stamped but not
+  // published by then: that one is late in no other respect, as all that was looked at has been applied up to there,
+  // and whatever comes after it at its address is stamped later.
   times_[index] = std::max(times_[index], applied_until_);
   const std::size_t used = decode_events(words_, times_[index], events);
   events_ += events.size() - before;

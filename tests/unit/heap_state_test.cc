@@ -240,6 +240,20 @@ TEST_CASE("a realloc that had nothing to free, and fails, frees nothing later") 
   }
 }
 
+// One unknown free, and then each allocation takes the free before it for its own: that must not cost more and more.
+TEST_CASE("a free that waits again and again at one address is no more than one that waits") {
+  HeapState state(1);
+  state.expect_early_frees(10);
+  for (int i = 0; i < 1'000'000; ++i) {
+    state.apply(1, release(16));
+    state.apply(1, allocation(16, 8));
+  }
+  state.apply(1, release(16));
+  CHECK(state.live_blocks() == 0);
+  state.settle_early_frees(10);
+  CHECK(state.unknown_frees() == 1);
+}
+
 TEST_CASE("overwritten memory cannot have more frees wait than there is room for") {
   HeapState state(1);
   state.expect_early_frees(10);

@@ -173,8 +173,8 @@ TEST_CASE("an untimed free that nobody could have timed any more still waits for
   writer.write(2, release(160, time()));
   writer.write(2, allocation(48, time(), 1));
   while (reader.heap().unknown_frees() == 0) reader.pass(false);
-  const std::uint64_t stamped = time();
   while (region.header().frees_are_timed == 0) reader.pass(false);
+  const std::uint64_t stamped = time();
   writer.write(1, allocation(16, stamped, 1));
   writer.write(2, untimed_release(16));
   for (int i = 0; i < 3; ++i) passes_to_catch_up(reader, false);

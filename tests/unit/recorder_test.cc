@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What becomes of one call in exact mode: the words that a free takes, when it is timed, and what is said of one that
+// could not be written.
+#include "preload/recorder.h"
+
+#include <vector>
+
+#include "preload/ring_writer.h"
+#include "tests/unit/catch.h"
+#include "tests/unit/preload_session.h"
+#include "tests/unit/take_words.h"
+
+namespace leakwatch {
+namespace {
+
+using shared::EventKind;
+
+constexpr RegionSettings kExact{.sample_interval = 1, .max_depth = 8, .seed = 1, .clock = shared::Clock::kMonotonic};
+
+// The calling thread, as one that has joined the session.
+class Joined {
+ public:
+  explicit Joined(PreloadSession& session) : before_(preload::thread_state) {
+    preload::ThreadState& thread = preload::thread_state;
+    thread = {};
+    thread.session = session->id;
+    preload::claim_ring(*session, thread);
+  }
+  ~Joined() { preload::thread_state = before_; }
+  Joined(const Joined&) = delete;
+  Joined& operator=(const Joined&) = delete;
+
+ private:
+  const preload::ThreadState before_;
+};
+
+std::vector<EventKind> kinds_in(SharedRegion& region, std::uint32_t ring) {
+  std::vector<std::uint64_t> words;
+  REQUIRE(take_words(region, ring, words));
+  std::vector<EventKind> kinds;
+  for (std::size_t i = 0; i < words.size(); i += shared::words_of(kinds.back())) {
+    kinds.push_back(static_cast<EventKind>(words[i] >> shared::kKindShift));
+    REQUIRE(shared::words_of(kinds.back()) != 0);
+  }
+  return kinds;
+}
+
+void free_some(std::uint64_t count) {
+  static char blocks[1024];
+  for (std::uint64_t i = 0; i < count; ++i) preload::record_free(&blocks[i]);
+}
+
+TEST_CASE("frees in a row are one word each, but for one in sixteen words, which is timed") {
+  SharedRegion region(kExact);
+  PreloadSession session(region);
+  const Joined joined(session);
+  free_some(60);
+  const std::vector<EventKind> kinds = kinds_in(region, 1);
+  REQUIRE(kinds.size() == 60);
+  for (std::size_t i = 0; i < kinds.size(); ++i)
+    CHECK(kinds[i] == (i % 15 == 0 ? EventKind::kFree : EventKind::kUntimedFree));
+}
+
+TEST_CASE("once frees are to be timed, all are") {
+  SharedRegion region(kExact);
+  PreloadSession session(region);
+  const Joined joined(session);
+  region.header().frees_are_timed = 1;
+  free_some(20);
+  CHECK(kinds_in(region, 1) == std::vector<EventKind>(20, EventKind::kFree));
+}
+
+// In a signal handler, while another thread has the shared ring.
+TEST_CASE("a free that cannot be written is counted, has frees timed, and is nothing to take back") {
+  for (const bool is_realloc : {false, true}) {
+    SharedRegion region(kExact);
+    PreloadSession session(region);
+    const Joined joined(session);
+    preload::thread_state.busy = true;
+    session->shared_ring_locked = 1;
+    static char block;
+    if (is_realloc)
+      CHECK_FALSE(preload::record_realloc_free(&block));
+    else
+      preload::record_free(&block);
+    CHECK(region.header().lost_frees == 1);
+    CHECK(region.header().frees_are_timed == 1);
+    session->shared_ring_locked = 0;
+    CHECK(preload::record_realloc_free(&block));
+    CHECK(kinds_in(region, 0) == std::vector<EventKind>{EventKind::kReallocFree});
+  }
+}
+
+}  // namespace
+}  // namespace leakwatch
