@@ -2,7 +2,7 @@
 """time of a load with and without us, as ratios
 
 storm-N: tests/bench/storm.cc on N threads, time of an iteration (20 to 26 frames, 2,500 stacks, 2.5 events an iteration);
-    where it is installed, also under heaptrack's preload, with its output thrown away.
+    where it is installed, also under heaptrack's preload, with its output thrown away. In short turns (turns.py).
 threads-N: tests/bench/threads.cc with N makers, time to create and join a thread.
 redis: where it is installed, under redis-benchmark with 50 clients and a pipeline of 16, time of a request.
 
@@ -13,6 +13,7 @@ who are busy on the same machine.
 """
 
 import redis
+import turns
 from harness import HEAPTRACK, HEAPTRACK_PRELOAD, MODES, median, print_table, spread
 
 # What the time that exact mode adds to an iteration of a storm may be of what heaptrack adds.
@@ -24,14 +25,6 @@ def two_times(text):
     return {"": float(wall), ", processor": float(processor)}
 
 
-def run_storm(threads):
-    def run(bench, mode):
-        # So many that the first time of each stack and page hardly counts.
-        iterations = 500_000 if bench.is_quick else 3_000_000
-        return two_times(bench.output(mode, [bench.program("storm"), threads, iterations]))
-    return run
-
-
 def run_threads(makers):
     return lambda bench, mode: two_times(bench.output(mode, [bench.program("threads"), makers, 20_000]))
 
@@ -41,8 +34,7 @@ def run_redis(bench, mode):
 
 
 def loads():
-    found = {f"storm-{threads}": run_storm(threads) for threads in (1, 2)}
-    found |= {f"threads-{makers}": run_threads(makers) for makers in (1, 8)}
+    found = {f"threads-{makers}": run_threads(makers) for makers in (1, 8)}
     if not redis.why_not():
         found["redis"] = run_redis
     return found
@@ -107,13 +99,14 @@ def rows_of(name, rounds):
 
 
 def measure(bench):
-    results = {name: [] for name in loads()}
+    results = {f"storm-{threads}": turns.storm_rounds(bench, modes_of(f"storm-{threads}"), threads)
+               for threads in (1, 2)}
+    results |= {name: [] for name in loads()}
     for number in range(bench.rounds):
         bench.progress(f"cost: round {number + 1} of {bench.rounds}")
         for name, run in loads().items():
-            modes = modes_of(name)
-            first = number % len(modes)  # no mode has the first turn each time
-            order = modes[first:] + modes[:first]
+            first = number % len(MODES)  # no mode has the first turn each time
+            order = MODES[first:] + MODES[:first]
             results[name].append({mode: run(bench, mode) for mode in order})
     print_table(
         f"Time of a load, by its native time: median of the rounds (middle half of them), {bench.rounds} in all",

@@ -143,6 +143,9 @@ class Bench:
         self._watched.append((folder, what))
         return folder
 
+    def new_file(self):
+        return self.work / f"file.{next(self._folders)}"
+
     def lost(self, folder):
         """What leakwatch says that it did not record, in the last profile of a folder."""
         profiles = sorted(folder.glob("heap.*.pb.gz"))

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs that run in short turns, so that whatever else happens to the machine happens to all of them alike.
+
+A run of some seconds is too long to be compared with the next one where others use the machine too, and two processes
+of one program differ by what memory they happened to get. So several copies of the storm in each mode are started, and
+stopped; then each is let go on for a moment, one after the other, again and again.
+"""
+
+import contextlib
+import mmap
+import os
+import random
+import signal
+import struct
+import subprocess
+import time
+
+from harness import HEAPTRACK, end_group
+from processes import child_named
+
+SECONDS = 0.08  # of a turn: many times what it takes to fill the caches again
+SETTLED = 300_000  # iterations after which each stack has been seen
+
+
+class Storm:
+    """tests/bench/storm.cc in one of the modes, without end. A context: it is killed with it."""
+
+    def __init__(self, bench, mode, threads):
+        self._counters = bench.new_file()
+        self._counters.write_bytes(bytes(mmap.PAGESIZE))
+        self._threads = threads
+        self._command = bench.watched(mode, [bench.program("storm"), threads, "0", self._counters],
+                                      [] if mode in ("native", "asleep", HEAPTRACK) else ["--interval", "1h"])
+
+    def __enter__(self):
+        with open(self._counters, "rb") as file:
+            self._memory = mmap.mmap(file.fileno(), mmap.PAGESIZE, prot=mmap.PROT_READ)
+        self._process = subprocess.Popen(self._command, start_new_session=True, stdout=subprocess.DEVNULL)
+        while self._read()[0] < SETTLED * self._threads:
+            if self._process.poll() is not None:
+                raise SystemExit(f"bench: {self._command} ended with {self._process.returncode}")
+            time.sleep(0.01)
+        self._pid = int(child_named(self._process.pid, "storm") or self._process.pid)
+        os.kill(self._pid, signal.SIGSTOP)
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        end_group(self._process)
+
+    def _read(self):
+        """Iterations of all threads, and the nanoseconds that they had a processor."""
+        return struct.unpack_from("QQ", self._memory)
+
+    def turn(self):
+        """Nanoseconds of an iteration, and those of them that it had a processor."""
+        iterations, processor = self._read()
+        begin = time.monotonic_ns()
+        os.kill(self._pid, signal.SIGCONT)
+        time.sleep(SECONDS)
+        os.kill(self._pid, signal.SIGSTOP)
+        wall = time.monotonic_ns() - begin
+        time.sleep(SECONDS / 20)  # until all its threads stand still
+        more, later = self._read()
+        done = max(more - iterations, 1)
+        return wall * self._threads / done, (later - processor) / done
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+def storm_rounds(bench, modes, threads):
+    """Of each round, and each mode, both times."""
+    # Two heaptracks do not write to one file, not even to /dev/null.
+    copies = {mode: 1 if mode == HEAPTRACK else 3 for mode in modes}
+    turns = 1 if bench.is_quick else 4  # of each copy in a round
+    rounds = []
+    with contextlib.ExitStack() as stack:
+        storms = [(mode, stack.enter_context(Storm(bench, mode, threads)))
+                  for mode in modes for _ in range(copies[mode])]
+        for number in range(bench.rounds):
+            bench.progress(f"cost: storm-{threads}, round {number + 1} of {bench.rounds}")
+            seen = {mode: [] for mode in modes}
+            for _ in range(turns):
+                random.shuffle(storms)
+                for mode, storm in storms:
+                    seen[mode].append(storm.turn())
+            rounds.append({mode: {"": mean([wall for wall, _ in times]), ", processor": mean([own for _, own in times])}
+                           for mode, times in seen.items()})
+    return rounds
