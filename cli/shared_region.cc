@@ -34,9 +34,9 @@ struct RingShape {
   std::uint32_t count;
   std::uint64_t words;
 };
-constexpr RingShape kExactRings{shared::kMostRings, 16384};   // 128 KiB each
-constexpr RingShape kSampledRings{shared::kMostRings, 1024};  // 8 KiB each
-constexpr std::uint64_t kStackWords = std::uint64_t{1} << 25;       // 256 MiB
+constexpr RingShape kExactRings{shared::kMostRings, 16384};    // 128 KiB each
+constexpr RingShape kSampledRings{shared::kMostRings, 1024};   // 8 KiB each
+constexpr std::uint64_t kStackWords = std::uint64_t{1} << 25;  // 256 MiB
 constexpr std::uint64_t kModuleBytes = std::uint64_t{2} << 20;
 
 std::uint64_t round_up(std::uint64_t bytes) {
