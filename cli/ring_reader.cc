@@ -52,7 +52,8 @@ bool RingReader::may_free_early() {
     header.frees_are_timed.store(1, std::memory_order_seq_cst);  // seen by others before the time is
   if (timed_since_ == kEnd && header.frees_are_timed.load(std::memory_order_relaxed) != 0)
     timed_since_ = now(region_.settings().clock);
-  return applied_until_ < timed_since_ && region_.rings_used() > 2;
+  const bool has_others = region_.rings_used() > 2 || times_[0] != 0;  // or on the shared ring
+  return applied_until_ < timed_since_ && has_others;
 }
 
 // Returns how many of them hold words, one at least.

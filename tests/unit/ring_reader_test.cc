@@ -251,6 +251,20 @@ TEST_CASE("a thread that is alone has written all in order") {
   CHECK(reader.heap().unknown_frees() == 1);
 }
 
+TEST_CASE("a thread that has no ring of its own is another one") {
+  SharedRegion region(kExact);
+  RegionWriter writer(region);
+  RingReader reader(region);
+  const auto time = [] { return now(shared::Clock::kMonotonic); };
+  writer.write(0, allocation(32, time(), 1));
+  writer.write(1, allocation(48, time(), 1));
+  writer.write(0, allocation(16, time(), 1));
+  writer.write(1, untimed_release(16));
+  passes_to_catch_up(reader, false);
+  CHECK(reader.heap().live_blocks() == 2);
+  CHECK(reader.heap().unknown_frees() + reader.heap().implied_frees() == 0);
+}
+
 TEST_CASE("at the end, a free that still waits is of no known block") {
   SharedRegion region(kExact);
   RegionWriter writer(region);

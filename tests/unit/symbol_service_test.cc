@@ -139,19 +139,25 @@ std::vector<Module> spellings(const Path& file, unsigned count) {
 }
 
 TEST_CASE("the end drops what is still queued", "[symbol_service]") {
-  // Going through the whole queue is estimated from a hundredth of it; the end may take half of that.
   const TemporaryFolder folder;
   const Path file = folder.path() / "inlines";
   fixture::compile("inlines.cc", "-O2 -g", file);
-  Symbolizer symbolizer;
-  auto start = std::chrono::steady_clock::now();
-  for (const Module& module : spellings(file, 200)) symbolizer.resolve(module, 0x1000);
-  const double whole_queue = seconds_since(start) * 100;
-  auto service = std::make_unique<SymbolService>();
-  for (const Module& module : spellings(file, 20000)) service->prefetch(module, {0x1000});
-  start = std::chrono::steady_clock::now();
-  service.reset();
-  CHECK(seconds_since(start) < whole_queue / 2);
+  // How long the whole queue would take is estimated from a hundredth of it. The end is to take less than half of that,
+  // on one of five tries: others may use the machine meanwhile.
+  const auto ends_early = [&] {
+    Symbolizer symbolizer;
+    auto start = std::chrono::steady_clock::now();
+    for (const Module& module : spellings(file, 200)) symbolizer.resolve(module, 0x1000);
+    const double whole_queue = seconds_since(start) * 100;
+    auto service = std::make_unique<SymbolService>();
+    for (const Module& module : spellings(file, 20000)) service->prefetch(module, {0x1000});
+    start = std::chrono::steady_clock::now();
+    service.reset();
+    return seconds_since(start) < whole_queue / 2;
+  };
+  bool was_early = false;
+  for (int i = 0; i < 5 && !was_early; ++i) was_early = ends_early();
+  CHECK(was_early);
 }
 
 TEST_CASE("a service that nobody asks ends", "[symbol_service]") {
