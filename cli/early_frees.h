@@ -65,11 +65,7 @@ class EarlyFrees {
       at_.erase(place);
     }
   }
-  // The same of the oldest ones.
-  template <class GiveUp>
-  void settle_oldest(GiveUp&& give_up) {
-    if (!order_.empty()) settle(order_.front().looked, give_up);
-  }
+  std::uint64_t oldest() const { return order_.empty() ? 0 : order_.front().looked; }  // until when to settle for these
 
  private:
   static constexpr std::size_t kMost = std::size_t{1} << 20;

@@ -53,8 +53,7 @@ class Decoder {
         step_(static_cast<std::uint32_t>(words[3] >> shared::kStepShift) & form_.step) {}
 
   bool is_sound() const {
-    return (words_[0] >> shared::kKindShift < kKinds) & (count_ != 0) &&
-           (step_ == 0 || shared::is_interval_step(step_));
+    return (words_[0] >> shared::kKindShift < kKinds) & (count_ != 0) && shared::is_interval_step(step_);
   }
   std::size_t count() const { return count_; }  // of its words
   // `time` is that of the event in front of it.

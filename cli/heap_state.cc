@@ -161,8 +161,7 @@ void HeapState::free_early(std::uint64_t address, BlockTable::Home home) {
     ++unknown_frees_;
     return;
   }
-  const auto give_up = [this](std::uint64_t where, std::uint64_t count) { this->give_up(where, count); };
-  if (early_frees_.are_too_many()) early_frees_.settle_oldest(give_up);
+  if (early_frees_.are_too_many()) settle_early_frees(early_frees_.oldest());
   early_frees_.add(address);
   blocks_.put({address, 0, kEarlyFree}, home);
 }
@@ -182,11 +181,6 @@ void HeapState::take_early_free(std::uint64_t address) {
   if (early_frees_.take(address)) blocks_.take(address);
 }
 
-void HeapState::give_up(std::uint64_t address, std::uint64_t early_frees) {
-  unknown_frees_ += early_frees;
-  blocks_.take(address);
-}
-
 // All that were waited for have come, when none is expected any more.
 void HeapState::expect_early_frees(std::optional<std::uint64_t> looked) {
   if (!looked) settle_early_frees(std::numeric_limits<std::uint64_t>::max());
@@ -194,7 +188,10 @@ void HeapState::expect_early_frees(std::optional<std::uint64_t> looked) {
 }
 
 void HeapState::settle_early_frees(std::uint64_t until) {
-  early_frees_.settle(until, [this](std::uint64_t address, std::uint64_t count) { give_up(address, count); });
+  early_frees_.settle(until, [this](std::uint64_t address, std::uint64_t count) {
+    unknown_frees_ += count;
+    blocks_.take(address);
+  });
 }
 
 void HeapState::free_for_realloc(std::size_t ring, std::uint64_t address, BlockTable::Home home) {

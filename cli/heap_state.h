@@ -98,7 +98,6 @@ class HeapState {
   void free_early(std::uint64_t address, BlockTable::Home home);
   void meet_early_free(const Block& block, const Block& mark, std::uint64_t time);
   void take_early_free(std::uint64_t address);
-  void give_up(std::uint64_t address, std::uint64_t early_frees);
   void free_for_realloc(std::size_t ring, std::uint64_t address, BlockTable::Home home);
   void take_back(std::size_t ring, const Event& event, BlockTable::Home home);
   void add(Direction direction, const Block& block);

@@ -79,17 +79,26 @@ template <int Level>
   consumed = consumed + 1;
 }
 
+Worker new_worker(unsigned seed) {
+  Worker worker{0x9e3779b97f4a7c15u * (seed + 1), std::vector<void*>(kLiveBlocks)};
+  for (void*& place : worker.live) place = std::malloc(64);
+  return worker;
+}
+
+void iterate(Worker& worker, long iterations) {
+  for (long i = 0; i < iterations; ++i) descend<kDepth>(worker, (worker.next() % kPaths) * 0x9e3779b1u);
+}
+
 struct Nanoseconds {  // of an iteration
   double wall = 0;
   double processor = 0;
 };
 
 Nanoseconds run(unsigned seed, long iterations) {
-  Worker worker{0x9e3779b97f4a7c15u * (seed + 1), std::vector<void*>(kLiveBlocks)};
-  for (void*& place : worker.live) place = std::malloc(64);
+  Worker worker = new_worker(seed);
   const auto begin = std::chrono::steady_clock::now();
   const double processor_begin = processor_time();
-  for (long i = 0; i < iterations; ++i) descend<kDepth>(worker, (worker.next() % kPaths) * 0x9e3779b1u);
+  iterate(worker, iterations);
   const std::chrono::duration<double, std::nano> elapsed = std::chrono::steady_clock::now() - begin;
   const double processor = processor_time() - processor_begin;
   for (void* block : worker.live) std::free(block);
@@ -103,10 +112,9 @@ struct Counters {
 
 void run_without_end(unsigned seed, Counters& counters) {
   constexpr long kAtOnce = 500;  // a look at the clock is a system call
-  Worker worker{0x9e3779b97f4a7c15u * (seed + 1), std::vector<void*>(kLiveBlocks)};
-  for (void*& place : worker.live) place = std::malloc(64);
+  Worker worker = new_worker(seed);
   for (double before = processor_time();;) {
-    for (long i = 0; i < kAtOnce; ++i) descend<kDepth>(worker, (worker.next() % kPaths) * 0x9e3779b1u);
+    iterate(worker, kAtOnce);
     const double after = processor_time();
     counters.iterations += kAtOnce;
     counters.processor_ns += static_cast<std::uint64_t>(after - before);

@@ -11,6 +11,7 @@ import mmap
 import os
 import random
 import signal
+import statistics
 import struct
 import subprocess
 import time
@@ -30,7 +31,7 @@ class Storm:
         self._counters.write_bytes(bytes(mmap.PAGESIZE))
         self._threads = threads
         self._command = bench.watched(mode, [bench.program("storm"), threads, "0", self._counters],
-                                      [] if mode in ("native", "asleep", HEAPTRACK) else ["--interval", "1h"])
+                                      ["--interval", "1h"])
 
     def __enter__(self):
         with open(self._counters, "rb") as file:
@@ -67,10 +68,6 @@ class Storm:
         return wall * self._threads / done, (later - processor) / done
 
 
-def mean(values):
-    return sum(values) / len(values)
-
-
 def storm_rounds(bench, modes, threads):
     """Of each round, and each mode, both times."""
     # Two heaptracks do not write to one file, not even to /dev/null.
@@ -87,6 +84,6 @@ def storm_rounds(bench, modes, threads):
                 random.shuffle(storms)
                 for mode, storm in storms:
                     seen[mode].append(storm.turn())
-            rounds.append({mode: {"": mean([wall for wall, _ in times]), ", processor": mean([own for _, own in times])}
+            rounds.append({mode: dict(zip(("", ", processor"), map(statistics.mean, zip(*times))))
                            for mode, times in seen.items()})
     return rounds

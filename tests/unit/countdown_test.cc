@@ -14,6 +14,7 @@
 #include "cli/heap_state.h"
 #include "preload/recorder.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/own_thread.h"
 #include "tests/unit/preload_session.h"
 
 namespace leakwatch {
@@ -69,12 +70,6 @@ void expect_block(const preload::ThreadState& thread, std::size_t i, Estimates& 
   };
   add(estimates.allocated[size_class(blocks()[i])]);
   if (!is_freed(i)) add(estimates.live[size_class(blocks()[i])]);
-}
-
-// By way of memory: g++ under UBSan takes the address of a thread-local variable of another file for null.
-preload::ThreadState& own_thread() {
-  preload::ThreadState* volatile own = &preload::thread_state;
-  return *own;
 }
 
 // Allocates all blocks as a thread of the target would, and then frees every other one. `move` is asked before each

@@ -14,6 +14,7 @@
 
 #include "preload/sampler.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/heap_events.h"
 
 namespace leakwatch {
 namespace {
@@ -22,13 +23,6 @@ using shared::EventKind;
 
 constexpr std::uint64_t kMean = 512 * 1024;
 constexpr std::uint64_t kHuge = std::numeric_limits<std::uint64_t>::max();
-
-Event allocation(std::uint64_t address, std::uint64_t size, std::uint32_t stack = 1) {
-  return {address, 0, size, stack, EventKind::kAllocate};
-}
-Event release(std::uint64_t address, EventKind kind = EventKind::kFree) {
-  return {address, 0, 0, 0, kind};
-}
 
 HeapCounters sum(const HeapState& state) {
   HeapCounters total;
@@ -116,191 +110,6 @@ TEST_CASE("allocations and frees are counted exactly") {
   CHECK(after(1, {{1, allocation(16, 100)}, {2, release(16)}}) == HeapCounters{1, 100, 0, 0});
   CHECK(after(1, {{1, allocation(16, 0)}}) == HeapCounters{1, 0, 1, 0});
   CHECK(after(1, {{1, allocation(16, 100)}, {1, release(16)}, {1, allocation(16, 7)}}) == HeapCounters{2, 107, 1, 7});
-}
-
-// --- frees that come early ---
-
-TEST_CASE("a free that came before its allocation is done with when that comes") {
-  HeapState state(1);
-  state.expect_early_frees(10);
-  state.apply(2, release(16));
-  CHECK(state.live_blocks() == 0);
-  CHECK(sum(state) == HeapCounters{});
-  state.apply(1, allocation(16, 100));
-  CHECK(state.live_blocks() == 0);
-  CHECK(sum(state) == HeapCounters{1, 100, 0, 0});
-  state.apply(1, allocation(16, 7));
-  CHECK(sum(state) == HeapCounters{2, 107, 1, 7});
-  state.settle_early_frees(10);
-  CHECK(state.unknown_frees() + state.implied_frees() == 0);
-}
-
-TEST_CASE("each of several frees that came early stands for one allocation, whatever its size") {
-  for (const std::uint64_t size : {std::uint64_t{8}, std::uint64_t{1} << 40}) {
-    HeapState state(1);
-    state.expect_early_frees(10);
-    for (int i = 0; i < 3; ++i) state.apply(2, release(16));
-    for (int i = 0; i < 4; ++i) state.apply(1, allocation(16, size));
-    CHECK(state.live_blocks() == 1);
-    const auto bytes = static_cast<std::int64_t>(size);
-    CHECK(sum(state) == HeapCounters{4, 4 * bytes, 1, bytes});
-    state.apply(2, release(16));
-    CHECK(sum(state) == HeapCounters{4, 4 * bytes, 0, 0});
-    CHECK(state.unknown_frees() + state.implied_frees() == 0);
-  }
-}
-
-TEST_CASE("a free whose allocation can come no more is unknown, and what comes later lives") {
-  HeapState state(1);
-  state.expect_early_frees(10);
-  state.apply(2, release(16));
-  state.apply(2, release(32));
-  state.settle_early_frees(9);
-  CHECK(state.unknown_frees() == 0);
-  state.expect_early_frees(20);
-  state.apply(2, release(32));
-  state.settle_early_frees(10);
-  CHECK(state.unknown_frees() == 1);
-  state.apply(1, allocation(16, 100));
-  state.apply(1, allocation(32, 100));  // the later one may be its own
-  CHECK(state.live_blocks() == 1);
-  state.settle_early_frees(20);
-  CHECK(state.unknown_frees() == 2);
-  CHECK(sum(state) == HeapCounters{2, 200, 1, 100});
-}
-
-TEST_CASE("where no free comes early, one that finds no block is unknown at once") {
-  HeapState state(1);
-  state.expect_early_frees(10);
-  state.expect_early_frees(std::nullopt);
-  state.apply(2, release(16));
-  CHECK(state.unknown_frees() == 1);
-  state.apply(1, allocation(16, 100));
-  CHECK(state.live_blocks() == 1);
-}
-
-TEST_CASE("when no free comes early any more, what waited is unknown, and what comes later is nobody's") {
-  HeapState state(1);
-  state.expect_early_frees(10);
-  state.apply(2, release(16));
-  state.expect_early_frees(std::nullopt);
-  CHECK(state.unknown_frees() == 1);
-  state.apply(2, release(16));
-  CHECK(state.unknown_frees() == 2);
-  state.apply(1, allocation(16, 100));
-  state.settle_early_frees(10);
-  CHECK(state.live_blocks() == 1);
-  state.apply(1, release(16));
-  CHECK(sum(state) == HeapCounters{1, 100, 0, 0});
-  CHECK(state.unknown_frees() == 2);
-}
-
-TEST_CASE("an allocation that came after the rings were looked at is not what a free waited for") {
-  HeapState state(1);
-  state.expect_early_frees(10);
-  for (int i = 0; i < 3; ++i) state.apply(2, release(16));
-  state.apply(1, {16, 10, 100, 1, EventKind::kAllocate});
-  CHECK(state.live_blocks() == 0);
-  state.apply(1, {16, 11, 100, 1, EventKind::kAllocate});
-  CHECK(state.live_blocks() == 1);
-  CHECK(state.unknown_frees() == 2);
-  CHECK(sum(state) == HeapCounters{2, 200, 1, 100});
-}
-
-// The block goes to another thread, which frees it.
-TEST_CASE("a realloc that fails gives the block back to the free that came between") {
-  for (const std::size_t ring : {0, 1}) {
-    HeapState state(1);
-    state.expect_early_frees(10);
-    state.apply(1, allocation(16, 100));
-    state.apply(ring, release(16, EventKind::kReallocFree));
-    state.apply(2, release(16));
-    state.apply(ring, release(16, EventKind::kReallocFailed));
-    CHECK(state.live_blocks() == 0);
-    CHECK(sum(state) == HeapCounters{1, 100, 0, 0});
-    state.settle_early_frees(10);
-    CHECK(state.unknown_frees() == 0);
-  }
-}
-
-// A free of a later block took the old one, and the realloc of that fails.
-TEST_CASE("a realloc that had nothing to free, and fails, frees nothing later") {
-  for (const std::size_t ring : {0, 1}) {
-    HeapState state(1);
-    state.expect_early_frees(10);
-    state.apply(1, allocation(16, 100));
-    state.apply(2, release(16));
-    state.apply(ring, release(16, EventKind::kReallocFree));
-    state.apply(ring, release(16, EventKind::kReallocFailed));
-    CHECK(state.live_blocks() == 0);
-    state.apply(1, allocation(16, 7));
-    CHECK(sum(state) == HeapCounters{2, 107, 1, 7});
-    state.settle_early_frees(10);
-    CHECK(state.unknown_frees() == 0);
-  }
-}
-
-// One unknown free, and then each allocation takes the free before it for its own: that must not cost more and more.
-TEST_CASE("a free that waits again and again at one address is no more than one that waits") {
-  HeapState state(1);
-  state.expect_early_frees(10);
-  for (int i = 0; i < 1'000'000; ++i) {
-    state.apply(1, release(16));
-    state.apply(1, allocation(16, 8));
-  }
-  state.apply(1, release(16));
-  CHECK(state.live_blocks() == 0);
-  state.settle_early_frees(10);
-  CHECK(state.unknown_frees() == 1);
-}
-
-TEST_CASE("overwritten memory cannot have more frees wait than there is room for") {
-  HeapState state(1);
-  state.expect_early_frees(10);
-  constexpr std::uint64_t kFrees = 3'000'000;
-  for (std::uint64_t i = 1; i <= kFrees; ++i) {
-    if (i == kFrees / 2) state.expect_early_frees(11);
-    state.apply(2, release(i * 16));
-  }
-  CHECK(state.unknown_frees() > kFrees / 4);
-  CHECK(state.live_blocks() == 0);
-  state.settle_early_frees(11);
-  CHECK(state.unknown_frees() == kFrees);
-}
-
-// Any history in which each block is freed once, with frees moved ahead at random; some reallocs fail.
-TEST_CASE("frees that come early change nothing in the end") {
-  std::mt19937_64 random(11);
-  for (int round = 0; round < 200; ++round) {
-    std::vector<std::pair<std::size_t, Event>> history;
-    std::unordered_map<std::uint64_t, std::uint64_t> live;
-    for (int i = 0; i < 300; ++i) {
-      const std::uint64_t address = 16 * (1 + random() % 12);
-      const std::size_t ring = 1 + random() % 3;
-      if (live.count(address) != 0 && random() % 4 == 0) {
-        history.emplace_back(ring, release(address, EventKind::kReallocFree));
-        history.emplace_back(ring, release(address, EventKind::kReallocFailed));
-      } else if (live.erase(address) != 0) {
-        history.emplace_back(ring, release(address));
-        const std::size_t back = random() % 3 == 0 ? random() % history.size() : 0;
-        std::rotate(history.end() - 1 - static_cast<std::ptrdiff_t>(back), history.end() - 1, history.end());
-      } else {
-        live[address] = 1 + random() % 100;
-        history.emplace_back(ring, allocation(address, live[address]));
-      }
-    }
-    HeapState state(1);
-    state.expect_early_frees(10);
-    for (const auto& [ring, event] : history) state.apply(ring, event);
-    state.settle_early_frees(10);
-    std::int64_t bytes = 0;
-    for (const auto& [address, size] : live) bytes += static_cast<std::int64_t>(size);
-    const HeapCounters counters = sum(state);
-    REQUIRE(counters.inuse_objects == static_cast<std::int64_t>(live.size()));
-    REQUIRE(counters.inuse_space == bytes);
-    REQUIRE(state.live_blocks() == live.size());
-    REQUIRE(state.unknown_frees() + state.implied_frees() == 0);
-  }
 }
 
 // Which no block has. As the first of a batch and behind others, in tables of several sizes.

@@ -8,6 +8,7 @@
 
 #include "preload/ring_writer.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/own_thread.h"
 #include "tests/unit/preload_session.h"
 #include "tests/unit/take_words.h"
 
@@ -18,21 +19,16 @@ using shared::EventKind;
 
 constexpr RegionSettings kExact{.sample_interval = 1, .max_depth = 8, .seed = 1, .clock = shared::Clock::kMonotonic};
 
-// Under UBSan g++ may take the address of a thread-local variable for null.
-[[gnu::noinline, gnu::no_sanitize("null")]] preload::ThreadState& own_state() {
-  return preload::thread_state;
-}
-
 // The calling thread, as one that has joined the session.
 class Joined {
  public:
-  explicit Joined(PreloadSession& session) : before_(own_state()) {
-    preload::ThreadState& thread = own_state();
+  explicit Joined(PreloadSession& session) : before_(own_thread()) {
+    preload::ThreadState& thread = own_thread();
     thread = {};
     thread.session = session->id;
     preload::claim_ring(*session, thread);
   }
-  ~Joined() { own_state() = before_; }
+  ~Joined() { own_thread() = before_; }
   Joined(const Joined&) = delete;
   Joined& operator=(const Joined&) = delete;
 
@@ -82,7 +78,7 @@ TEST_CASE("a free that cannot be written is counted, has frees timed, and is not
     SharedRegion region(kExact);
     PreloadSession session(region);
     const Joined joined(session);
-    own_state().busy = true;
+    own_thread().busy = true;
     session->shared_ring_locked = 1;
     static char block;
     if (is_realloc)

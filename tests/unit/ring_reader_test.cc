@@ -17,6 +17,16 @@ using shared::EventKind;
 
 constexpr RegionSettings kExact{.sample_interval = 1, .clock = shared::Clock::kMonotonic};
 
+struct Reading {
+  SharedRegion region{kExact};
+  RegionWriter writer{region};
+  RingReader reader{region};
+};
+
+std::uint64_t stamp() {
+  return now(shared::Clock::kMonotonic);
+}
+
 std::vector<std::uint64_t> allocation(std::uint64_t address, std::uint64_t time, std::uint64_t size) {
   return {shared::event_word(EventKind::kAllocate, address), time, size, 1};
 }
@@ -59,10 +69,7 @@ std::uint64_t fill_rings(RegionWriter& writer) {
   return events;
 }
 
-TEST_CASE("rings that are full are read in many passes, each event in its turn") {
-  SharedRegion region(kExact);
-  RegionWriter writer(region);
-  RingReader reader(region);
+TEST_CASE_METHOD(Reading, "rings that are full are read in many passes, each event in its turn") {
   const std::uint64_t events = fill_rings(writer);
   const RingReader::Pass first = reader.pass(false);
   CHECK(first.events > 0);
@@ -74,10 +81,7 @@ TEST_CASE("rings that are full are read in many passes, each event in its turn")
   CHECK(reader.heap().unknown_frees() + reader.heap().implied_frees() + reader.bad_records() == 0);
 }
 
-TEST_CASE("at the end, events that no clock has seen yet are applied too") {
-  SharedRegion region(kExact);
-  RegionWriter writer(region);
-  RingReader reader(region);
+TEST_CASE_METHOD(Reading, "at the end, events that no clock has seen yet are applied too") {
   const std::uint64_t future = now(shared::Clock::kMonotonic) + 3'600'000'000'000;
   for (std::uint64_t i = 1; i <= 4000; ++i) writer.write(1, allocation(16 * i, future + i, 1));
   writer.write(2, allocation(8, future, 1));
@@ -89,10 +93,7 @@ TEST_CASE("at the end, events that no clock has seen yet are applied too") {
 
 // As nothing is known of what is left of a ring but that it is not older, one whose clock stands still holds up all the
 // others: not for ever.
-TEST_CASE("a ring that is written faster than it is read does not keep the reader for ever") {
-  SharedRegion region(kExact);
-  RegionWriter writer(region);
-  RingReader reader(region);
+TEST_CASE_METHOD(Reading, "a ring that is written faster than it is read does not keep the reader for ever") {
   const auto refill = [&] {
     for (std::uint32_t ring = 1; ring <= kRings; ++ring) {
       while (region.ring(ring).write_position - region.ring(ring).read_position < region.ring_words() - 4)
@@ -110,10 +111,7 @@ TEST_CASE("a ring that is written faster than it is read does not keep the reade
   CHECK(reader.heap().total().alloc_objects > kRings * 2048);
 }
 
-TEST_CASE("words that begin no event cost their pass, and what comes after them is read") {
-  SharedRegion region(kExact);
-  RegionWriter writer(region);
-  RingReader reader(region);
+TEST_CASE_METHOD(Reading, "words that begin no event cost their pass, and what comes after them is read") {
   writer.write(1, allocation(16, 1, 1));
   writer.write(1, {0, 0, 0, 0});
   passes_to_catch_up(reader, false);
@@ -130,13 +128,10 @@ std::vector<std::uint64_t> untimed_release(std::uint64_t address) {
 }
 
 // The thread that frees was looked at when the other one had not published yet.
-TEST_CASE("an untimed free of another thread's block may be read before its allocation") {
-  SharedRegion region(kExact);
-  RegionWriter writer(region);
-  RingReader reader(region);
+TEST_CASE_METHOD(Reading, "an untimed free of another thread's block may be read before its allocation") {
   writer.write(1, allocation(32, 1, 1));
   writer.write(2, untimed_release(16));
-  const std::uint64_t stamped = now(shared::Clock::kMonotonic);
+  const std::uint64_t stamped = stamp();
   reader.pass(false);
   writer.write(1, allocation(16, stamped, 1));
   passes_to_catch_up(reader, false);
@@ -145,36 +140,29 @@ TEST_CASE("an untimed free of another thread's block may be read before its allo
   CHECK(region.header().frees_are_timed == 0);
 }
 
-TEST_CASE("once a free is of no known block, frees are timed, and none waits for a block that is to come") {
-  SharedRegion region(kExact);
-  RegionWriter writer(region);
-  RingReader reader(region);
-  const auto time = [] { return now(shared::Clock::kMonotonic); };
-  writer.write(1, allocation(32, time(), 1));
+TEST_CASE_METHOD(Reading,
+                 "once a free is of no known block, frees are timed, and none waits for a block that is to come") {
+  writer.write(1, allocation(32, stamp(), 1));
   writer.write(2, untimed_release(16));
   for (int i = 0; i < 3; ++i) passes_to_catch_up(reader, false);
   CHECK(reader.heap().unknown_frees() == 1);
   CHECK(region.header().frees_are_timed == 1);
   for (int i = 0; i < 3; ++i) passes_to_catch_up(reader, false);
-  writer.write(2, release(48, time()));
-  writer.write(1, allocation(48, time(), 1));
+  writer.write(2, release(48, stamp()));
+  writer.write(1, allocation(48, stamp(), 1));
   passes_to_catch_up(reader, false);
   CHECK(reader.heap().live_blocks() == 2);
   CHECK(reader.heap().unknown_frees() == 2);
 }
 
 // Published while the reader is about to say that frees are to be timed.
-TEST_CASE("an untimed free that nobody could have timed any more still waits for its block") {
-  SharedRegion region(kExact);
-  RegionWriter writer(region);
-  RingReader reader(region);
-  const auto time = [] { return now(shared::Clock::kMonotonic); };
-  writer.write(1, allocation(32, time(), 1));
-  writer.write(2, release(160, time()));
-  writer.write(2, allocation(48, time(), 1));
+TEST_CASE_METHOD(Reading, "an untimed free that nobody could have timed any more still waits for its block") {
+  writer.write(1, allocation(32, stamp(), 1));
+  writer.write(2, release(160, stamp()));
+  writer.write(2, allocation(48, stamp(), 1));
   while (reader.heap().unknown_frees() == 0) reader.pass(false);
   while (region.header().frees_are_timed == 0) reader.pass(false);
-  const std::uint64_t stamped = time();
+  const std::uint64_t stamped = stamp();
   writer.write(1, allocation(16, stamped, 1));
   writer.write(2, untimed_release(16));
   for (int i = 0; i < 3; ++i) passes_to_catch_up(reader, false);
@@ -182,44 +170,33 @@ TEST_CASE("an untimed free that nobody could have timed any more still waits for
   CHECK(reader.heap().unknown_frees() == 1);
 }
 
-TEST_CASE("one free of no known block does not hide what is allocated and freed there for ever after") {
-  SharedRegion region(kExact);
-  RegionWriter writer(region);
-  RingReader reader(region);
-  const auto time = [] { return now(shared::Clock::kMonotonic); };
-  writer.write(2, allocation(32, time(), 1));
-  writer.write(1, release(16, time()));
+TEST_CASE_METHOD(Reading, "one free of no known block does not hide what is allocated and freed there for ever after") {
+  writer.write(2, allocation(32, stamp(), 1));
+  writer.write(1, release(16, stamp()));
   reader.pass(false);
   for (int i = 0; i < 100; ++i) {
-    const std::uint64_t last = time();
-    while (time() <= last) continue;
-    writer.write(1, allocation(16, time(), 1));
+    const std::uint64_t last = stamp();
+    while (stamp() <= last) continue;
+    writer.write(1, allocation(16, stamp(), 1));
     writer.write(1, untimed_release(16));
     reader.pass(false);
   }
-  writer.write(1, allocation(16, time(), 1));
+  writer.write(1, allocation(16, stamp(), 1));
   passes_to_catch_up(reader, false);
   CHECK(reader.heap().live_blocks() == 2);
   CHECK(region.header().frees_are_timed == 1);
 }
 
-TEST_CASE("a free that was not written, known by the next block at its address, has frees timed") {
-  SharedRegion region(kExact);
-  RegionWriter writer(region);
-  RingReader reader(region);
-  for (int i = 0; i < 2; ++i) writer.write(1, allocation(16, now(shared::Clock::kMonotonic), 1));
+TEST_CASE_METHOD(Reading, "a free that was not written, known by the next block at its address, has frees timed") {
+  for (int i = 0; i < 2; ++i) writer.write(1, allocation(16, stamp(), 1));
   for (int i = 0; i < 2; ++i) passes_to_catch_up(reader, false);
   CHECK(reader.heap().implied_frees() == 1);
   CHECK(region.header().frees_are_timed == 1);
 }
 
-TEST_CASE("what is read only at the end may be freed early too") {
-  SharedRegion region(kExact);
-  RegionWriter writer(region);
-  RingReader reader(region);
-  const auto time = [] { return now(shared::Clock::kMonotonic); };
-  writer.write(2, allocation(32, time(), 1));
-  writer.write(1, allocation(16, time(), 1));
+TEST_CASE_METHOD(Reading, "what is read only at the end may be freed early too") {
+  writer.write(2, allocation(32, stamp(), 1));
+  writer.write(1, allocation(16, stamp(), 1));
   writer.write(2, untimed_release(16));
   passes_to_catch_up(reader, true);
   CHECK(reader.heap().live_blocks() == 1);
@@ -231,45 +208,34 @@ TEST_CASE("where blocks may be older than the session, no free waits for one tha
   region.header().joined = region.header().frees_are_timed = 1;
   RegionWriter writer(region);
   RingReader reader(region);
-  const auto time = [] { return now(shared::Clock::kMonotonic); };
-  writer.write(1, allocation(32, time(), 1));
-  writer.write(2, release(16, time()));
-  writer.write(1, allocation(16, time(), 1));
+  writer.write(1, allocation(32, stamp(), 1));
+  writer.write(2, release(16, stamp()));
+  writer.write(1, allocation(16, stamp(), 1));
   passes_to_catch_up(reader, false);
   CHECK(reader.heap().live_blocks() == 2);
   CHECK(reader.heap().unknown_frees() == 1);
 }
 
-TEST_CASE("a thread that is alone has written all in order") {
-  SharedRegion region(kExact);
-  RegionWriter writer(region);
-  RingReader reader(region);
+TEST_CASE_METHOD(Reading, "a thread that is alone has written all in order") {
   writer.write(1, untimed_release(16));
-  writer.write(1, allocation(16, now(shared::Clock::kMonotonic), 1));
+  writer.write(1, allocation(16, stamp(), 1));
   passes_to_catch_up(reader, false);
   CHECK(reader.heap().live_blocks() == 1);
   CHECK(reader.heap().unknown_frees() == 1);
 }
 
-TEST_CASE("a thread that has no ring of its own is another one") {
-  SharedRegion region(kExact);
-  RegionWriter writer(region);
-  RingReader reader(region);
-  const auto time = [] { return now(shared::Clock::kMonotonic); };
-  writer.write(0, allocation(32, time(), 1));
-  writer.write(1, allocation(48, time(), 1));
-  writer.write(0, allocation(16, time(), 1));
+TEST_CASE_METHOD(Reading, "a thread that has no ring of its own is another one") {
+  writer.write(0, allocation(32, stamp(), 1));
+  writer.write(1, allocation(48, stamp(), 1));
+  writer.write(0, allocation(16, stamp(), 1));
   writer.write(1, untimed_release(16));
   passes_to_catch_up(reader, false);
   CHECK(reader.heap().live_blocks() == 2);
   CHECK(reader.heap().unknown_frees() + reader.heap().implied_frees() == 0);
 }
 
-TEST_CASE("at the end, a free that still waits is of no known block") {
-  SharedRegion region(kExact);
-  RegionWriter writer(region);
-  RingReader reader(region);
-  writer.write(1, allocation(32, now(shared::Clock::kMonotonic), 1));
+TEST_CASE_METHOD(Reading, "at the end, a free that still waits is of no known block") {
+  writer.write(1, allocation(32, stamp(), 1));
   writer.write(2, untimed_release(16));
   passes_to_catch_up(reader, true);
   CHECK(reader.heap().live_blocks() == 1);
