@@ -71,6 +71,7 @@ void ThreadLedger::forget(std::uint64_t token) {
 }
 
 void ThreadLedger::start(const Event& event) {
+  if (event.stack == 0) return;  // no thread's number; who had that would seem not to have started
   const auto thread = records_.find(event.address);
   if (thread == records_.end() || thread->second.tid != 0) return;
   // The handle was given out again: whoever had it before is surely gone.

@@ -219,12 +219,22 @@ TEST_CASE("absurd sizes of stacks are bounded, and go as they came") {
   CHECK(counters({create(1, 10), attributes(1, most), not_created(1)}) == ThreadCounters{});
 }
 
+TEST_CASE("a start without a thread's number is none") {
+  const Event nobody = start(1, kHandle, 0);
+  const ThreadLedger ledger = after({create(1, 10), nobody, end(1), nobody, nobody});
+  REQUIRE(ledger.threads().size() == 1);
+  CHECK(ledger.threads()[0].handle == 0);
+}
+
 TEST_CASE("random events, as from overwritten memory, never make a counter negative") {
   std::mt19937_64 random(4711);  // NOLINT(cert-msc32-c,cert-msc51-cpp): the same in every run
   const auto below = [&random](std::uint64_t limit) { return random() % limit; };
+  using enum EventKind;
+  constexpr EventKind kKinds[] = {kFree,        kThreadCreate, kThreadAttributes, kThreadNotCreated,
+                                  kThreadStart, kThreadEnd,    kThreadRelease,    EventKind{0}};
   ThreadLedger ledger;
   for (int i = 0; i < 200'000; ++i) {
-    const auto kind = static_cast<EventKind>(below(12));
+    const EventKind kind = kKinds[below(std::size(kKinds))];
     ledger.apply({below(6), below(50), below(6), static_cast<std::uint32_t>(below(4)), kind});
     if (i % 100 != 0) continue;
     std::map<std::uint32_t, ThreadCounters> recounted;
