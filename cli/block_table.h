@@ -27,7 +27,8 @@ class BlockTable {
   static std::uint64_t hash_of(std::uint64_t address) { return SegmentedTable::hash_of(address); }
 
   // Where an address belongs, for prefetching, put() and take(); until more blocks were put than room was made for.
-  void make_room(std::size_t blocks) { table_.make_room(blocks); }
+  // Making room is true when it made homes others than they were.
+  bool make_room(std::size_t blocks) { return table_.make_room(blocks); }
   [[gnu::always_inline]] Home home(std::uint64_t address) const { return table_.home(hash_of(address)); }
   [[gnu::always_inline]] static void prefetch(Home home) { SegmentedTable::prefetch(home); }
   [[gnu::always_inline]] static bool prefetch_next(Home home) { return SegmentedTable::prefetch_next(home); }
@@ -38,10 +39,6 @@ class BlockTable {
   }
 
   // Returns the block that stood there before; its address is 0 when there was none. The block's own is not 0.
-  Block put(const Block& block) {
-    make_room(1);
-    return put(block, home(block.address));
-  }
   Block put(const Block& block, Home home) {
     const std::uint64_t size = block.size < kHuge ? block.size : kHuge;
     const SegmentedTable::Place before = table_.put_at(home, {block.address << 8, size << 32 | block.part});
@@ -54,7 +51,6 @@ class BlockTable {
   }
 
   // Takes the block out; its address is 0 when there was none.
-  Block take(std::uint64_t address) { return take(address, home(address)); }
   Block take(std::uint64_t address, Home home) {
     if (address == 0) [[unlikely]]
       return {};  // it would find an empty place

@@ -4,11 +4,15 @@
 // block's allocation. Each waits for the next allocation at its address, as long as one may still come that happened
 // before it; after that, it was of a block that nobody knows.
 //
+// While any free waits, each allocation has to ask whether it is the one. It hardly ever is, so there is a filter that
+// stays in the processor's cache: at how many addresses of a class frees wait.
+//
 // Which free is whose does not matter: what is alive at an address is what its last allocation left, if there were more
 // of these than frees. Where a free is of no known block, though, an allocation that came right after it, at the same
 // address and before the rings were looked at, is taken for its own.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -28,21 +32,23 @@ class EarlyFrees {
   // Far beyond what a program can bring about between two looks: overwritten memory.
   bool are_too_many() const { return at_.size() >= kMost; }
 
-  std::size_t addresses() const { return at_.size(); }  // where frees wait
+  bool are_any() const { return !at_.empty(); }
+  bool may_wait(std::uint64_t address) const { return waiting_[filter_class(address)] != 0; }
 
   void add(std::uint64_t address) {
     At& at = at_[address];
+    waiting_[filter_class(address)] += at.count == 0;
     if (at.count++ != 0 && at.looked == *looked_) return;
     at.looked = *looked_;
     order_.push_back({address, *looked_});
     if (order_.size() > most_looks_) forget_done();
   }
 
-  // An allocation is there. One free is done with; true when it was the address's last.
+  // An allocation is there. True when a free waited for it, which is done with.
   bool take(std::uint64_t address) {
     const auto place = at_.find(address);
-    if (place == at_.end() || --place->second.count != 0) return false;
-    at_.erase(place);
+    if (place == at_.end()) return false;
+    if (--place->second.count == 0) forget(place);
     return true;
   }
 
@@ -51,19 +57,21 @@ class EarlyFrees {
     const auto place = at_.find(address);
     if (place == at_.end() || place->second.looked >= time) return 0;
     const std::uint64_t count = place->second.count;
-    at_.erase(place);
+    forget(place);
     return count;
   }
 
-  // Whatever was stamped by `until` has come. Calls give_up(address, how many frees) where nothing can come any more.
-  template <class GiveUp>
-  void settle(std::uint64_t until, GiveUp&& give_up) {
+  // Whatever was stamped by `until` has come. Returns how many frees waited for what can come no more; they are given
+  // up.
+  std::uint64_t settle(std::uint64_t until) {
+    std::uint64_t count = 0;
     for (; !order_.empty() && order_.front().looked <= until; order_.pop_front()) {
       if (is_done(order_.front())) continue;
       const auto place = at_.find(order_.front().address);
-      give_up(place->first, place->second.count);
-      at_.erase(place);
+      count += place->second.count;
+      forget(place);
     }
+    return count;
   }
   std::uint64_t oldest() const { return order_.empty() ? 0 : order_.front().looked; }  // until when to settle for these
 
@@ -78,6 +86,13 @@ class EarlyFrees {
     std::uint64_t address;
     std::uint64_t looked;
   };
+  using Addresses = std::unordered_map<std::uint64_t, At, SegmentedTable::Hash>;
+  static constexpr std::size_t kFilterClasses = 4096;
+  static std::size_t filter_class(std::uint64_t address) { return address / 16 % kFilterClasses; }
+  void forget(Addresses::iterator place) {
+    --waiting_[filter_class(place->first)];
+    at_.erase(place);
+  }
   // Nobody waits there, or younger ones do.
   bool is_done(const Look& look) const {
     const auto place = at_.find(look.address);
@@ -91,8 +106,9 @@ class EarlyFrees {
   }
 
   std::optional<std::uint64_t> looked_;
-  std::unordered_map<std::uint64_t, At, SegmentedTable::Hash> at_;  // by address
-  std::deque<Look> order_;                                          // as they came, and some that are done with
+  Addresses at_;
+  std::array<std::uint32_t, kFilterClasses> waiting_{};  // addresses of each class
+  std::deque<Look> order_;                               // as they came, and some that are done with
   std::size_t most_looks_ = kFewLooks;
 };
 

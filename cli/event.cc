@@ -12,67 +12,62 @@ namespace leakwatch {
 
 namespace {
 
-// Four bits for each kind: of how many words it is, 0 for what is no kind.
-constexpr std::uint64_t kKinds = 16;
-constexpr std::uint64_t kWords = [] {
-  std::uint64_t words = 0;
-  for (std::uint64_t kind = 0; kind < kKinds; ++kind)
-    words |= std::uint64_t{shared::words_of(static_cast<shared::EventKind>(kind))} << 4 * kind;
-  return words;
-}();
+using shared::EventKind;
 
-// What of the words that follow the first belongs to an event of a kind, and how the event is called.
+// Of the kinds that nearly all events of an exact session are, which words they have: masks, for what differs from
+// event to event is hard to guess, and may not be a branch.
 struct Form {
-  std::uint64_t second, third, third_high, fourth;  // masks
-  std::uint32_t step;                               // mask
-  shared::EventKind as;
+  bool is_frequent = false;
+  EventKind as{};
+  std::uint64_t time = 0, allocation = 0;
 };
-constexpr std::array<Form, kKinds> kForms = [] {
-  constexpr std::uint64_t kAll = ~std::uint64_t{0}, kLow = shared::kSmallBytes - 1;
-  std::array<Form, kKinds> forms{};
-  for (std::uint64_t i = 0; i < kKinds; ++i) {
-    const auto kind = static_cast<shared::EventKind>(i);
-    const std::uint32_t words = shared::words_of(kind);
-    forms[i] = {words >= 2 ? kAll : 0, words == 4 ? kAll : 0, 0, words == 4 ? kLow : 0, 0, kind};
-    if (kind == shared::EventKind::kAllocate) forms[i].step = ~std::uint32_t{0};
-    if (kind == shared::EventKind::kSmallAllocate) forms[i] = {kAll, kLow, kLow, 0, 0, shared::EventKind::kAllocate};
-    if (kind == shared::EventKind::kUntimedFree) forms[i].as = shared::EventKind::kFree;
-  }
+constexpr std::array<Form, 256> kForms = [] {
+  constexpr std::uint64_t kAll = ~std::uint64_t{0};
+  std::array<Form, 256> forms{};
+  forms[static_cast<std::size_t>(EventKind::kUntimedFree)] = {true, EventKind::kFree, 0, 0};
+  forms[static_cast<std::size_t>(EventKind::kFree)] = {true, EventKind::kFree, kAll, 0};
+  forms[static_cast<std::size_t>(EventKind::kSmallAllocate)] = {true, EventKind::kAllocate, kAll, kAll};
   return forms;
 }();
 
-// Of the event that begins at `words`, of which there are kMostWords. No branches on its kind: which is next is hard to
-// guess.
-class Decoder {
- public:
-  explicit Decoder(const std::uint64_t* words)
-      : words_(words),
-        // Where the next event begins depends on this alone.
-        count_(kWords >> (words[0] >> (shared::kKindShift - 2) & 4 * (kKinds - 1)) & 15),
-        form_(kForms[words[0] >> shared::kKindShift & (kKinds - 1)]),
-        step_(static_cast<std::uint32_t>(words[3] >> shared::kStepShift) & form_.step) {}
+// The event that `words` begin with, of which there are kMostWords, if it is of a frequent kind. `time` is that of the
+// event in front of it, and of this one afterwards. False when it is of another kind; then both are nothing.
+[[gnu::always_inline]] inline bool decode_frequent(const std::uint64_t* words, std::uint64_t& time, Event& event) {
+  const Form& form = kForms[words[0] >> shared::kKindShift];
+  const std::uint64_t third = words[2] & form.allocation;
+  event.address = words[0] & shared::kAddressMask;
+  event.time = time = (words[1] & form.time) | (time & ~form.time);
+  event.size = third & (shared::kSmallBytes - 1);
+  event.stack = static_cast<std::uint32_t>(third >> shared::kStackShift);
+  event.kind = form.as;
+  event.interval_step = 0;
+  return form.is_frequent;
+}
 
-  bool is_sound() const {
-    return (words_[0] >> shared::kKindShift < kKinds) & (count_ != 0) && shared::is_interval_step(step_);
+// The same of all kinds. False when there is no event, or not all of it.
+bool decode_any(std::span<const std::uint64_t> words, std::uint64_t& time, Event& event) {
+  const auto kind = static_cast<EventKind>(words[0] >> shared::kKindShift);
+  const std::size_t count = shared::words_of(kind);
+  if (!shared::is_kind(kind) || count > words.size()) return false;
+  event = {words[0] & shared::kAddressMask, count > 1 ? words[1] : time, 0, 0, kind};
+  if (count == shared::kMostWords) {
+    event.size = words[2];
+    event.stack = static_cast<std::uint32_t>(words[3]);
   }
-  std::size_t count() const { return count_; }  // of its words
-  // `time` is that of the event in front of it.
-  Event event(std::uint64_t time) const {
-    return {
-        words_[0] & shared::kAddressMask,
-        (words_[1] & form_.second) | (time & ~form_.second),
-        words_[2] & form_.third,
-        static_cast<std::uint32_t>((words_[3] & form_.fourth) | (words_[2] >> shared::kStackShift & form_.third_high)),
-        form_.as,
-        static_cast<std::uint8_t>(step_)};
+  if (kind == EventKind::kAllocate) {
+    const std::uint64_t step = words[3] >> shared::kStepShift;
+    if (!shared::is_interval_step(step)) return false;
+    event.interval_step = static_cast<std::uint8_t>(step);
+  } else if (kind == EventKind::kSmallAllocate) {
+    event.size = words[2] & (shared::kSmallBytes - 1);
+    event.stack = static_cast<std::uint32_t>(words[2] >> shared::kStackShift);
+    event.kind = EventKind::kAllocate;
+  } else if (kind == EventKind::kUntimedFree) {
+    event.kind = EventKind::kFree;
   }
-
- private:
-  const std::uint64_t* words_;
-  std::uint64_t count_;
-  const Form& form_;
-  std::uint32_t step_;
-};
+  time = event.time;
+  return true;
+}
 
 }  // namespace
 
@@ -81,35 +76,27 @@ std::size_t decode_events(std::span<const std::uint64_t> words, std::uint64_t& t
   const std::size_t most = events.size() + words.size();
   if (most > events.capacity()) events.reserve(std::max(most, 2 * events.capacity()));
   std::array<Event, 64> some;  // as a vector that grows by one keeps its length in memory
-  std::size_t used = 0;
+  const std::uint64_t* next = words.data();
+  const std::uint64_t* const end = next + words.size();
   std::uint64_t last_time = time;
-  bool is_sound = true;
-  while (is_sound && words.size() - used >= shared::kMostWords) {
+  for (bool is_sound = true; is_sound && next != end;) {
     std::size_t count = 0;
     do {
-      const Decoder decoder(&words[used]);
-      is_sound = decoder.is_sound();
-      if (!is_sound) [[unlikely]]
-        break;
-      some[count] = decoder.event(last_time);
-      last_time = some[count++].time;
-      used += decoder.count();
-    } while (count != some.size() && words.size() - used >= shared::kMostWords);
+      Event& event = some[count];
+      const auto left = static_cast<std::size_t>(end - next);
+      std::uint64_t its_time = last_time;
+      if (left < shared::kMostWords || !decode_frequent(next, its_time, event)) [[unlikely]] {
+        its_time = last_time;
+        is_sound = decode_any({next, left}, its_time, event);
+        if (!is_sound) break;
+      }
+      last_time = its_time;
+      next += shared::words_of(static_cast<EventKind>(*next >> shared::kKindShift));
+    } while (++count != some.size() && next != end);
     events.insert(events.end(), some.begin(), some.begin() + count);
   }
-  while (is_sound && used != words.size()) {
-    const std::size_t left = words.size() - used;
-    std::uint64_t last[shared::kMostWords] = {};
-    std::copy_n(&words[used], left, last);
-    const Decoder decoder(last);
-    is_sound = decoder.is_sound() && decoder.count() <= left;
-    if (!is_sound) break;
-    events.push_back(decoder.event(last_time));
-    last_time = events.back().time;
-    used += decoder.count();
-  }
   time = last_time;
-  return used;
+  return static_cast<std::size_t>(next - words.data());
 }
 
 }  // namespace leakwatch

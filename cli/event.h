@@ -22,15 +22,6 @@ struct Event {
   friend bool operator==(const Event&, const Event&) = default;
 };
 
-struct RingEvent {
-  const Event* event = nullptr;
-  std::size_t ring = 0;
-};
-
-// So many that what the last ones need has come from memory when the first have been applied, and so few that all of it
-// is there still.
-inline constexpr std::size_t kMostEventsInBatch = 128;
-
 // Appends the events in `words` to `events`; `time` is that of the ring's last event, which an untimed one takes for
 // its own. What has several forms in a ring comes out in one: kSmallAllocate as kAllocate, kUntimedFree as kFree.
 // Returns how many of the words they were: fewer than all when it met a word that begins no event, an interval that

@@ -8,11 +8,10 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <span>
+#include <utility>
 #include <vector>
 
 #include "cli/event.h"
@@ -22,8 +21,6 @@ namespace leakwatch {
 
 class EventMerger {
  public:
-  static constexpr std::size_t kBatch = kMostEventsInBatch;
-
   // Where the events of one ring are appended, in the order of the ring.
   std::vector<Event>& ring(std::size_t index) {
     if (index >= rings_.size()) rings_.resize(index + 1);
@@ -37,36 +34,20 @@ class EventMerger {
     std::stable_sort(events.begin(), events.end(), [](const Event& a, const Event& b) { return a.time < b.time; });
   }
 
-  // Calls apply(batch) until every event with time <= horizon was in a batch, earliest first. A batch is a
-  // std::span<const RingEvent> of kBatch events at most, valid during the call. Before that, and one by one as they are
-  // found, expect(place in the next batch, event): to find them is one long chain of dependent steps, beside which the
-  // processor has time for more.
-  template <class Expect, class Apply>
-  void merge_batches_until(std::uint64_t horizon, Expect&& expect, Apply&& apply) {
-    begin(horizon);
-    std::size_t count = 0;
-    while (!tournament_.is_over()) {
-      Row& row = rows_[tournament_.winner()];
-      tournament_.replace(row.following);
-      const Event* event = row.next++;
-      look_ahead(row);
-      batch_[count] = {event, row.ring};
-      expect(count, *event);
-      if (++count < kBatch) continue;
-      apply(std::span<const RingEvent>(batch_.data(), count));
-      count = 0;
-    }
-    if (count != 0) apply(std::span<const RingEvent>(batch_.data(), count));
-    for (const Row& row : rows_) drop_applied(row);
-  }
-
-  // The same, with apply(ring index, event) for each event.
+  // Calls apply(ring index, event) for every event with time <= horizon, earliest first.
   template <class Apply>
   void merge_until(std::uint64_t horizon, Apply&& apply) {
-    const auto expect = [](std::size_t, const Event&) {};
-    merge_batches_until(horizon, expect, [&](std::span<const RingEvent> batch) {
-      for (const RingEvent& each : batch) apply(each.ring, *each.event);
-    });
+    begin(horizon);
+    Tournament tournament = std::move(tournament_);  // here, the compiler knows that nobody else changes it
+    while (!tournament.is_over()) {
+      Row& row = rows_[tournament.winner()];
+      tournament.replace(row.following);
+      const Event* event = row.next++;
+      look_ahead(row);
+      apply(row.ring, *event);
+    }
+    tournament_ = std::move(tournament);
+    for (const Row& row : rows_) drop_applied(row);
   }
 
   std::size_t waiting() const {
@@ -78,7 +59,7 @@ class EventMerger {
  private:
   static constexpr std::size_t kAhead = 16;  // there are too many rows for the processor to do this by itself
 
-  struct Row {  // the events of one ring that are not yet in a batch
+  struct Row {  // the events of one ring that are not yet applied
     const Event* next;
     const Event* end;
     std::uint64_t following;  // number of the one after the next
@@ -140,7 +121,6 @@ class EventMerger {
   std::vector<std::uint64_t> numbers_;  // of each row's first event
   std::uint64_t first_time_ = 0;
   Tournament tournament_;
-  std::array<RingEvent, kBatch> batch_;
 };
 
 }  // namespace leakwatch

@@ -58,73 +58,90 @@ std::uint64_t size_class(std::uint64_t size) {
   return (size + step - 1) & ~(step - 1);
 }
 
-HeapState::HeapState(std::uint64_t sample_interval) : sample_interval_(sample_interval), known_parts_(kKnownParts) {
-  blocks_.make_room(kMostEventsInBatch);
+HeapState::HeapState(std::uint64_t sample_interval) : sample_interval_(sample_interval), known_parts_(kKnownParts) {}
+
+// Where `place` is on the belt, up to the next step's end, or to the end of what is there; and goes on to that.
+std::span<HeapState::Taken> HeapState::next_of(std::size_t& place) {
+  const std::size_t count = std::min(kStep, taken_ - place), from = place % kBelt;
+  place += count;
+  return std::span(belt_).subspan(from, count);
 }
 
-void HeapState::apply(std::span<const RingEvent> events) {
-  prepare(events);
-  for (std::size_t i = 0; i < events.size(); ++i) {
-    if (sample_interval_ == 1) i = apply_at_once(events, i);
-    if (i < events.size()) apply(events[i], homes_[i], parts_[i]);
-  }
-  blocks_.make_room(kMostEventsInBatch);
+void HeapState::advance() {
+  prepare(next_of(prepared_));
+  if (taken_ - applied_ == kBelt) apply(next_of(applied_));
+}
+
+void HeapState::finish() {
+  while (prepared_ != taken_) prepare(next_of(prepared_));
+  while (applied_ != taken_) apply(next_of(applied_));
+  taken_ = prepared_ = applied_ = 0;
 }
 
 // The homes have come from memory; what comes after them has not.
-void HeapState::prepare(std::span<const RingEvent> events) {
-  std::size_t allocations = 0, crowded = 0;
+void HeapState::prepare(std::span<Taken> events) {
+  // Where in the step they are: branches on what an event is would be guessed wrong.
+  std::array<std::uint8_t, kStep + 1> allocations, crowded;
+  std::size_t allocation_count = 0, crowded_count = 0;
   for (std::size_t i = 0; i < events.size(); ++i) {
-    allocations_[allocations] = crowded_[crowded] = static_cast<std::uint8_t>(i);
-    allocations += events[i].event->kind == shared::EventKind::kAllocate;
-    crowded += BlockTable::prefetch_next(homes_[i]);
-    __builtin_prefetch(totals_.data() + BlockTable::likely_part(homes_[i], events[i].event->address), 1);
+    const Taken& taken = events[i];
+    allocations[allocation_count] = crowded[crowded_count] = static_cast<std::uint8_t>(i);
+    allocation_count += taken.event.kind == shared::EventKind::kAllocate;
+    crowded_count += BlockTable::prefetch_next(taken.home);
+    __builtin_prefetch(totals_.data() + BlockTable::likely_part(taken.home, taken.event.address), 1);
   }
-  for (const std::uint8_t i : std::span(allocations_.data(), allocations)) {
-    const Event& event = *events[i].event;
-    parts_[i] = part_of(event.stack, std::min(event.size, kLargestSize), event.interval_step);
-    __builtin_prefetch(&totals_[parts_[i]], 1);
+  for (const std::uint8_t i : std::span(allocations.data(), allocation_count)) {
+    const Event& event = events[i].event;
+    events[i].part = part_of(event.stack, std::min(event.size, kLargestSize), event.interval_step);
+    __builtin_prefetch(&totals_[events[i].part], 1);
   }
-  for (const std::uint8_t i : std::span(crowded_.data(), crowded)) blocks_.prefetch_after_next(homes_[i]);
+  for (const std::uint8_t i : std::span(crowded.data(), crowded_count)) blocks_.prefetch_after_next(events[i].home);
 }
 
-// Nearly all events of an exact session, without a branch on what they are: that is hard to guess. Returns the place of
-// the first one that is none of them, and not applied.
-std::size_t HeapState::apply_at_once(std::span<const RingEvent> events, std::size_t from) {
-  for (std::size_t i = from; i < events.size(); ++i) {
-    const Event& event = *events[i].event;
+void HeapState::apply(std::span<const Taken> events) {
+  // An event puts one block at most.
+  if (blocks_.make_room(kStep)) [[unlikely]] {
+    for (std::size_t i = applied_ - events.size(); i != taken_; ++i) {
+      Taken& taken = belt_[i % kBelt];
+      taken.home = blocks_.home(taken.event.address);
+    }
+  }
+  if (sample_interval_ == 1) return apply_exact(events);
+  for (const Taken& taken : events) apply(taken);
+}
+
+// Nearly all events of an exact session are done with here, without a branch on what they are: that is hard to guess.
+void HeapState::apply_exact(std::span<const Taken> events) {
+  for (const Taken& taken : events) {
+    const Event& event = taken.event;
     const bool is_allocation = event.kind == shared::EventKind::kAllocate;
-    Block block{event.address, event.size, parts_[i]};
-    if (event.kind > shared::EventKind::kFree || !blocks_.put_or_take(block, homes_[i], is_allocation)) [[unlikely]]
-      return i;
-    if (block.part == kEarlyFree) [[unlikely]]
-      return put_back(block, i);
+    Block block{event.address, event.size, taken.part};
+    if (event.kind > shared::EventKind::kFree ||
+        (early_frees_.are_any() && is_allocation && early_frees_.may_wait(event.address)) ||
+        !blocks_.put_or_take(block, taken.home, is_allocation)) [[unlikely]] {
+      apply(taken);
+      continue;
+    }
     Flow& flow = totals_[block.part].flows[is_allocation ? kAllocated : kFreed];
     flow.objects += kOne;
     flow.space += block.size;
   }
-  return events.size();
 }
 
-[[gnu::noinline]] std::size_t HeapState::put_back(const Block& block, std::size_t event) {
-  blocks_.put(block, homes_[event]);
-  return event;
-}
-
-void HeapState::apply(const RingEvent& one, BlockTable::Home home, std::uint32_t part) {
-  const Event& event = *one.event;
+[[gnu::noinline]] void HeapState::apply(const Taken& taken) {
+  const Event& event = taken.event;
   switch (event.kind) {
     case shared::EventKind::kAllocate:
-      allocate(event, home, part);
+      allocate(event, taken.home, taken.part);
       break;
     case shared::EventKind::kFree:
-      free(event.address, home);
+      free(event.address, taken.home);
       break;
     case shared::EventKind::kReallocFree:
-      free_for_realloc(one.ring, event.address, home);
+      free_for_realloc(taken.ring, event.address, taken.home);
       break;
     case shared::EventKind::kReallocFailed:
-      take_back(one.ring, event, home);
+      take_back(taken.ring, event, taken.home);
       break;
     default:
       break;  // threads: thread_ledger.h
@@ -132,53 +149,43 @@ void HeapState::apply(const RingEvent& one, BlockTable::Home home, std::uint32_t
 }
 
 void HeapState::allocate(const Event& event, BlockTable::Home home, std::uint32_t part) {
-  const std::uint64_t size = std::min(event.size, kLargestSize);
-  const Block block{event.address, size, part};
+  const Block block{event.address, std::min(event.size, kLargestSize), part};
   add(kAllocated, block);
   if (block.address == 0) [[unlikely]]
     return add(kFreed, block);
+  put(block, home, event.time);
+}
+
+// A block that lives from now on, unless the free that comes next at its address has come before.
+void HeapState::put(const Block& block, BlockTable::Home home, std::uint64_t time) {
+  if (early_frees_.are_any()) {
+    unknown_frees_ += early_frees_.give_up_before(time, block.address);
+    if (early_frees_.take(block.address)) return add(kFreed, block);
+  }
   const Block old = blocks_.put(block, home);
   if (old.address == 0) [[likely]]
     return;
-  if (old.part == kEarlyFree) return meet_early_free(block, old, event.time);
   ++implied_frees_;
   add(kFreed, old);
 }
 
 Block HeapState::free(std::uint64_t address, BlockTable::Home home) {
   const Block block = blocks_.take(address, home);
-  if (block.address == 0 || block.part == kEarlyFree) [[unlikely]] {
-    free_early(address, home);  // or one more
-    return {};
-  }
-  add(kFreed, block);
+  if (block.address != 0) [[likely]]
+    add(kFreed, block);
+  else
+    free_early(address);
   return block;
 }
 
 // Its allocation is still to come, if there is one.
-void HeapState::free_early(std::uint64_t address, BlockTable::Home home) {
+void HeapState::free_early(std::uint64_t address) {
   if (address == 0 || !early_frees_.are_expected()) {
     ++unknown_frees_;
     return;
   }
   if (early_frees_.are_too_many()) settle_early_frees(early_frees_.oldest());
   early_frees_.add(address);
-  blocks_.put({address, 0, kEarlyFree}, home);
-}
-
-// The block was put in place of the mark. It is the one that was waited for, or comes too late for that.
-void HeapState::meet_early_free(const Block& block, const Block& mark, std::uint64_t time) {
-  if (const std::uint64_t unknown = early_frees_.give_up_before(time, block.address); unknown != 0) {
-    unknown_frees_ += unknown;
-    return;
-  }
-  blocks_.put(mark);
-  take_early_free(block.address);
-  add(kFreed, block);
-}
-
-void HeapState::take_early_free(std::uint64_t address) {
-  if (early_frees_.take(address)) blocks_.take(address);
 }
 
 // All that were waited for have come, when none is expected any more.
@@ -188,10 +195,7 @@ void HeapState::expect_early_frees(std::optional<std::uint64_t> looked) {
 }
 
 void HeapState::settle_early_frees(std::uint64_t until) {
-  early_frees_.settle(until, [this](std::uint64_t address, std::uint64_t count) {
-    unknown_frees_ += count;
-    blocks_.take(address);
-  });
+  unknown_frees_ += early_frees_.settle(until);
 }
 
 void HeapState::free_for_realloc(std::size_t ring, std::uint64_t address, BlockTable::Home home) {
@@ -219,15 +223,15 @@ void HeapState::take_back(std::size_t ring, const Event& event, BlockTable::Home
     reallocated_on_shared_ring_.erase(place);
   }
   if (address == 0) return;
-  if (block.address != address) return take_early_free(address);  // if that is what it was
+  if (block.address != address) {
+    early_frees_.take(address);  // if that is what its own free was
+    return;
+  }
   const Weight freed = weight(block.size, block.part);
   Flow& flow = totals_[block.part].flows[kFreed];
   flow.objects -= freed.objects;
   flow.space -= freed.bytes;
-  const Block other = blocks_.put(block, home);
-  if (other.address == 0) return;
-  if (other.part == kEarlyFree) return meet_early_free(block, other, event.time);
-  add(kFreed, other);
+  put(block, home, event.time);
 }
 
 void HeapState::add(Direction direction, const Block& block) {

@@ -36,17 +36,20 @@ class HeapState {
   // `sample_interval`: the one that the session begins with, step 0.
   explicit HeapState(std::uint64_t sample_interval);
 
-  // Has what an event needs come from memory: the `place`-th of those that will be applied next.
-  void expect(std::size_t place, const Event& event) {
-    homes_[place] = blocks_.home(event.address);
-    BlockTable::prefetch(homes_[place]);
+  // Events come in the order in which they happened. What they need has to come from memory, which takes longer than
+  // all else: so each is on its way for a while, and everything below is as they have it after finish().
+  [[gnu::always_inline]] void take(std::size_t ring, const Event& event) {
+    Taken& taken = belt_[taken_ % kBelt];
+    taken.event = event;
+    taken.home = blocks_.home(event.address);
+    taken.ring = static_cast<std::uint32_t>(ring);
+    BlockTable::prefetch(taken.home);
+    if (++taken_ % kStep == 0) advance();
   }
-  // In the order in which they happened; at most kMostEventsInBatch, and all of them expected.
-  void apply(std::span<const RingEvent> events);
+  void finish();
   void apply(std::size_t ring, const Event& event) {
-    const RingEvent one{&event, ring};
-    expect(0, event);
-    apply(std::span(&one, 1));
+    take(ring, event);
+    finish();
   }
 
   // Frees may come before their block's allocation from now on, or none does any more; and: every event that was
@@ -64,7 +67,7 @@ class HeapState {
   HeapCounters total() const;
   const std::vector<std::uint32_t>& stacks() const { return stacks_; }  // of each site
 
-  std::uint64_t live_blocks() const { return blocks_.size() - early_frees_.addresses(); }
+  std::uint64_t live_blocks() const { return blocks_.size(); }
   std::uint64_t unknown_frees() const { return unknown_frees_; }
   // Frees that never came, known because their address was handed out again.
   std::uint64_t implied_frees() const { return implied_frees_; }
@@ -88,16 +91,26 @@ class HeapState {
   static constexpr std::int64_t kOne = 1 << 16;
   static HeapCounters counters(const Totals& totals);
 
-  void prepare(std::span<const RingEvent> events);
-  std::size_t apply_at_once(std::span<const RingEvent> events, std::size_t from);
-  std::size_t put_back(const Block& block, std::size_t event);
-  void apply(const RingEvent& one, BlockTable::Home home, std::uint32_t part);
+  // The belt: a step of events is prepared when all of it was taken, and applied when the next one is prepared too. So
+  // few that what they need is in the processor's cache still, and so many that it is there already.
+  static constexpr std::size_t kBelt = 128, kStep = 64;
+  struct Taken {
+    Event event;
+    BlockTable::Home home;
+    std::uint32_t ring;
+    std::uint32_t part;  // of an allocation that was prepared
+  };
+  void advance();
+  std::span<Taken> next_of(std::size_t& place);
+  void prepare(std::span<Taken> events);
+  void apply(std::span<const Taken> events);
+  void apply_exact(std::span<const Taken> events);
+  void apply(const Taken& taken);
 
   void allocate(const Event& event, BlockTable::Home home, std::uint32_t part);
+  void put(const Block& block, BlockTable::Home home, std::uint64_t time);
   Block free(std::uint64_t address, BlockTable::Home home);
-  void free_early(std::uint64_t address, BlockTable::Home home);
-  void meet_early_free(const Block& block, const Block& mark, std::uint64_t time);
-  void take_early_free(std::uint64_t address);
+  void free_early(std::uint64_t address);
   void free_for_realloc(std::size_t ring, std::uint64_t address, BlockTable::Home home);
   void take_back(std::size_t ring, const Event& event, BlockTable::Home home);
   void add(Direction direction, const Block& block);
@@ -109,12 +122,9 @@ class HeapState {
 
   const std::uint64_t sample_interval_;
   BlockTable blocks_;
-  // What can be known of the events of a batch before those in front of them are applied.
-  std::array<BlockTable::Home, kMostEventsInBatch>
-      homes_{};  // of the addresses; there is room: an event puts one block at most
-  std::array<std::uint32_t, kMostEventsInBatch> parts_{};         // of allocations
-  std::array<std::uint8_t, kMostEventsInBatch + 1> allocations_;  // where in the batch they are
-  std::array<std::uint8_t, kMostEventsInBatch + 1> crowded_;      // the same of those whose home is full
+  std::array<Taken, kBelt> belt_{};
+  // Of the events since the last finish(), how many have come so far. All but the first are multiples of kStep.
+  std::size_t taken_ = 0, prepared_ = 0, applied_ = 0;
   struct KnownPart {
     std::uint64_t key = 0;
     std::uint32_t part = 0;
@@ -131,8 +141,6 @@ class HeapState {
   std::vector<Block> reallocated_;      // of each ring: the block that its last event freed for a realloc
   // The same for the shared ring, where the reallocs of several threads are in flight at once.
   std::unordered_map<std::uint64_t, Block, SegmentedTable::Hash> reallocated_on_shared_ring_;
-  // Where one waits, there is a mark in the table: a block of this part.
-  static constexpr std::uint32_t kEarlyFree = ~std::uint32_t{0};
   EarlyFrees early_frees_;
   std::uint64_t unknown_frees_ = 0;
   std::uint64_t implied_frees_ = 0;

@@ -33,8 +33,8 @@ RingReader::Pass RingReader::pass(bool to_the_end) {
   for (std::uint32_t i = 1; i < rings; ++i) pass.until = std::min(pass.until, take_ring(i, share));
   heap_.expect_early_frees(may_free_early() ? std::optional(now(region_.settings().clock)) : std::nullopt);
   merger_.sort_ring(0);
-  const auto expect = [this](std::size_t place, const Event& event) { heap_.expect(place, event); };
-  merger_.merge_batches_until(pass.until, expect, [this](std::span<const RingEvent> batch) { apply(batch); });
+  merger_.merge_until(pass.until, [this](std::size_t ring, const Event& event) { apply(ring, event); });
+  heap_.finish();
   heap_.settle_early_frees(pass.until);
   if (!to_the_end) applied_until_ = std::max(applied_until_, pass.until);
   pass.events = events_ - before;
@@ -69,13 +69,11 @@ std::size_t RingReader::look_at_rings(std::uint32_t rings) {
   return std::max<std::size_t>(busy, 1);
 }
 
-// Each takes what is its own; neither looks at what the other made of its events.
-void RingReader::apply(std::span<const RingEvent> batch) {
-  heap_.apply(batch);
-  for (const RingEvent& each : batch) {
-    if (each.event->kind >= shared::EventKind::kThreadCreate) [[unlikely]]
-      threads_.apply(*each.event);
-  }
+// Neither looks at what the other made of its events.
+[[gnu::always_inline]] inline void RingReader::apply(std::size_t ring, const Event& event) {
+  if (event.kind >= shared::EventKind::kThreadCreate) [[unlikely]]
+    return threads_.apply(event);
+  heap_.take(ring, event);
 }
 
 // Returns until when all events of the ring are known, if they go by the clock.

@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <span>
 #include <vector>
 
 #include "cli/event_merger.h"
@@ -56,7 +55,7 @@ class RingReader {
   std::uint64_t take_ring(std::uint32_t index, std::size_t most_words);
   bool may_free_early();
   std::size_t decode(std::uint32_t index, SharedRegion::Look look);
-  void apply(std::span<const RingEvent> batch);
+  void apply(std::size_t ring, const Event& event);
 
   SharedRegion& region_;
   EventMerger merger_;

@@ -43,26 +43,22 @@ class SegmentedTable {
 
   static constexpr std::uint32_t kPlaces = 4;  // of a bucket
 
-  // The lowest 8 bits of the first head count the values that went past this bucket.
+  // The lowest 8 bits of the first head count the values that went past this bucket. Those of the second say which
+  // places are taken, a bit for each.
   struct alignas(64) Bucket {
     Place places[kPlaces];
 
-    std::uint32_t passed() const { return places[0].head & kMostPassed; }
-    bool is_full() const { return first_empty() == kPlaces; }
+    std::uint32_t passed() const { return places[0].head & kNoKey; }
+    std::uint32_t taken() const { return places[1].head & kNoKey; }
+    bool is_full() const { return taken() == kAllTaken; }
 
-    // Written out, as -O2 leaves loops over four what they are.
-    std::uint32_t first_empty() const {
-      const std::uint32_t empty = std::uint32_t{places[0].head <= kMostPassed} |
-                                  std::uint32_t{places[1].head == 0} << 1 | std::uint32_t{places[2].head == 0} << 2 |
-                                  std::uint32_t{places[3].head == 0} << 3 | 1u << kPlaces;
-      return static_cast<std::uint32_t>(std::countr_zero(empty));
-    }
-    // Which place has the key, if any has.
+    std::uint32_t first_empty() const { return static_cast<std::uint32_t>(std::countr_one(taken())); }
+    // Which place has the key, if any has. Written out, as -O2 leaves loops over four what they are.
     std::uint32_t candidate(std::uint64_t head) const {
-      return std::uint32_t{places[1].head == head} + 2 * std::uint32_t{places[2].head == head} +
+      return std::uint32_t{has(1, head)} + 2 * std::uint32_t{places[2].head == head} +
              3 * std::uint32_t{places[3].head == head};
     }
-    bool has(std::uint32_t place, std::uint64_t head) const { return (places[place].head ^ head) <= kMostPassed; }
+    bool has(std::uint32_t place, std::uint64_t head) const { return (places[place].head ^ head) <= kNoKey; }
 
     // What would be counted beyond the most is never forgotten until the segment is filled anew.
     void pass() { places[0].head += passed() < kMostPassed; }
@@ -70,8 +66,12 @@ class SegmentedTable {
     void fill(std::uint32_t place, const Place& with) {
       places[place].head |= with.head;
       places[place].tail = with.tail;
+      places[1].head |= std::uint64_t{1} << place;
     }
-    void empty(std::uint32_t place) { places[place].head &= kMostPassed; }
+    void empty(std::uint32_t place) {
+      places[place].head &= kNoKey;
+      places[1].head &= ~(std::uint64_t{1} << place);
+    }
   };
 
   SegmentedTable();
@@ -94,9 +94,13 @@ class SegmentedTable {
     std::size_t operator()(std::uint64_t key) const { return hash_of(key); }
   };
 
-  // So many values may be put without a home's being another one afterwards.
-  void make_room(std::size_t values) {
-    while (size_ + values > limit_) [[unlikely]] grow();
+  // So many values may be put without a home's being another one afterwards. True when homes are others now than they
+  // were before.
+  bool make_room(std::size_t values) {
+    if (size_ + values <= limit_) [[likely]]
+      return false;
+    while (size_ + values > limit_) grow();
+    return true;
   }
 
   // The bucket where a value belongs.
@@ -132,41 +136,24 @@ class SegmentedTable {
   Place take(std::uint64_t key, std::uint64_t hash) { return take_at(home(hash), key); }
 
   // The same of a home that is known, with room made.
-  Place put_at(Bucket* home, const Place& place) {
-    const std::uint32_t empty = home->first_empty();
-    if (empty == kPlaces || home->passed() != 0 || home->has(home->candidate(place.head), place.head)) [[unlikely]]
-      return put_slowly(home, place);
-    home->fill(empty, place);
-    ++size_;
-    return {};
+  Place put_at(Bucket* home, Place place) {
+    return put_or_take_at(home, place, true) ? Place{} : put_slowly(home, place);
   }
   Place take_at(Bucket* home, std::uint64_t key) {
-    const std::uint64_t head = key << 8;
-    const std::uint32_t place = home->candidate(head);
-    if (!home->has(place, head)) [[unlikely]]
-      return take_slowly(home, key);
-    home->empty(place);
-    --size_;
-    return {head, home->places[place].tail};
+    Place place{key << 8, 0};
+    return put_or_take_at(home, place, false) ? place : take_slowly(home, key);
   }
-  // One of the two, without a branch on which of them: that is hard to guess. A value that is taken is put into
-  // `place`. False, and nothing is done, when it takes more than a look at the home; as put_at() replacing a value
-  // does.
+  // One of the two; a value that is taken is put into `place`. False, and nothing is done, when it takes more than a
+  // look at the home and the bucket after it; and when it is not as simple as it mostly is, because there is something
+  // to replace, or nothing to take.
   bool put_or_take_at(Bucket* home, Place& place, bool is_put) {
-    const std::uint32_t empty = home->first_empty(), known = home->candidate(place.head);
-    const bool is_known = home->has(known, place.head), is_free = (empty != kPlaces) & (home->passed() == 0);
-    if (is_put ? is_known | !is_free : !is_known) [[unlikely]]
-      return false;
-    Place& at = home->places[is_put ? empty : known];
-    place.tail = is_put ? place.tail : at.tail;
-    at.tail = place.tail;
-    at.head = (at.head & kMostPassed) | (is_put ? place.head : 0);
-    size_ += is_put ? std::size_t{1} : -std::size_t{1};
-    return true;
+    return put_or_take_home(home, place, is_put) || put_or_take_next(home, place, is_put);
   }
 
  private:
-  static constexpr std::uint64_t kMostPassed = 0xff;
+  static constexpr std::uint64_t kNoKey = 0xff;  // of a head
+  static constexpr std::uint32_t kMostPassed = 0xff;
+  static constexpr std::uint32_t kAllTaken = (1u << kPlaces) - 1;
   static constexpr std::size_t kSegmentBuckets = 512;
   static constexpr std::size_t kSegmentsInChunk = 64;
   static constexpr std::size_t kChunkBytes = kSegmentsInChunk * kSegmentBuckets * sizeof(Bucket);
@@ -181,20 +168,59 @@ class SegmentedTable {
   // the key's that are more than 32 places above it.
   static std::uint64_t segment_bits(std::uint64_t hash) { return hash >> 24; }
   std::size_t segment_of(std::uint64_t hash) const {
-    const std::size_t fourth = 3 * round_;
-    const std::uint64_t number = segment_bits(hash);
-    const std::size_t last = number & (4 * round_ - 1);  // where it belongs at the end
-    const std::size_t group = number & (round_ - 1);
-    const std::size_t of_three = group + ((hash & 0xff) * 3 >> 8 << round_bits_);
-    const bool is_of_three = (last >= fourth) & (group + 2 * round_ < count_);
-    const std::size_t before = is_of_three ? of_three : last - 2 * round_;
-    return last < count_ ? last : before;
+    // Masks, as branches would be guessed wrong.
+    const std::size_t last = segment_bits(hash) & (4 * round_ - 1);  // where it belongs at the end
+    const std::size_t is_there = -std::size_t{last < count_};
+    // Its group, if it belongs into a fourth segment. Groups up to this one have three then.
+    const std::size_t group = last - 3 * round_;
+    const std::size_t has_three = -std::size_t{group < count_ - 2 * round_};
+    const std::size_t of_three = (hash & 0xff) * 3 >> 8 << round_bits_;
+    const std::size_t before = group + ((of_three & has_three) | (round_ & ~has_three));
+    return (last & is_there) | (before & ~is_there);
   }
 
   Bucket* next(Bucket* bucket) const {
     const std::size_t segment_bytes = buckets_ * sizeof(Bucket);  // and it begins at a multiple of that
     const bool is_last = (reinterpret_cast<std::uintptr_t>(bucket + 1) & (segment_bytes - 1)) == 0;
     return bucket + 1 - (is_last ? buckets_ : 0);
+  }
+
+  // Without a branch on which of the two: that is hard to guess.
+  bool put_or_take_home(Bucket* home, Place& place, bool is_put) {
+    const std::uint32_t empty = home->first_empty(), known = home->candidate(place.head);
+    const bool is_known = home->has(known, place.head), is_free = (empty != kPlaces) & (home->passed() == 0);
+    if (is_put ? is_known | !is_free : !is_known) [[unlikely]]
+      return false;
+    const std::uint32_t which = is_put ? empty : known;
+    Place& at = home->places[which];
+    place.tail = is_put ? place.tail : at.tail;
+    at.tail = place.tail;
+    at.head = (at.head & kNoKey) | (is_put ? place.head : 0);
+    home->places[1].head ^= std::uint64_t{1} << which;
+    size_ += is_put ? std::size_t{1} : -std::size_t{1};
+    return true;
+  }
+  // Where that was false, and the key is not at home.
+  bool put_or_take_next(Bucket* home, Place& place, bool is_put) {
+    if (home->has(home->candidate(place.head), place.head)) return false;
+    Bucket* const after = next(home);
+    const std::uint32_t known = after->candidate(place.head);
+    const bool is_passed = home->passed() != 0, is_known = is_passed && after->has(known, place.head);
+    if (!is_put) {
+      if (!is_known) return false;
+      place.tail = after->places[known].tail;
+      after->empty(known);
+      home->unpass();
+      --size_;
+      return true;
+    }
+    const bool may_be_further = is_passed && after->passed() != 0;
+    Bucket* const into = home->is_full() ? after : home;
+    if (is_known || may_be_further || into->is_full()) return false;
+    if (into != home) home->pass();
+    into->fill(into->first_empty(), place);
+    ++size_;
+    return true;
   }
 
   struct Spot {  // where a key is

@@ -41,10 +41,10 @@ class Tournament {
     std::uint64_t player = number << kRowBits | row;
     for (std::size_t node = (losers_.size() + row) / 2; node > 0; node /= 2) {
       const std::uint64_t other = losers_[node];
-      // The larger stays. Compilers make branches of std::min and std::max.
-      const std::uint64_t difference = (other ^ player) & -static_cast<std::uint64_t>(other < player);
-      losers_[node] = other ^ difference;
-      player ^= difference;
+      // The larger stays. Compilers make a branch of it when both are chosen.
+      const std::uint64_t both = other ^ player;
+      player = std::min(other, player);
+      losers_[node] = both ^ player;
     }
     winner_ = player;
   }

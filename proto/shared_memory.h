@@ -28,7 +28,7 @@
 namespace leakwatch::shared {
 
 inline constexpr std::uint64_t kMagic = 0x3148435457'4b4c01;  // "\1LKWTCH1", little-endian on every machine we run on
-inline constexpr std::uint32_t kVersion = 3;
+inline constexpr std::uint32_t kVersion = 4;
 
 // --- events ---------------------------------------------------------------------------------------------------------
 //
@@ -63,46 +63,48 @@ inline constexpr std::uint32_t kVersion = 3;
 // comes both are done with. So they are written in exact mode only, by the owner of a ring, and while
 // Header::frees_are_timed is 0. A free at each kTimedFreeEvery-th word is timed, so that few seem much older than they
 // are.
+//
+// The lowest two bits of a kind say how many words follow the first: a reader has to know where the next event begins
+// before it can do anything else.
 enum class EventKind : std::uint8_t {
-  kAllocate = 1,
-  kFree = 2,
+  kAllocate = 1 << 2 | 3,
+  kFree = 2 << 2 | 1,
   // The old block of a realloc: a free, which the next kReallocFailed of the same ring takes back.
-  kReallocFree = 3,
-  kReallocFailed = 4,
-  kThreadCreate = 5,
-  kThreadAttributes = 6,
-  kThreadNotCreated = 7,  // the call failed
-  kThreadStart = 8,
-  kThreadEnd = 9,
-  kThreadRelease = 10,
-  kSmallAllocate = 11,  // step 0
-  kUntimedFree = 12,
+  kReallocFree = 3 << 2 | 1,
+  kReallocFailed = 4 << 2 | 1,
+  kThreadCreate = 5 << 2 | 3,
+  kThreadAttributes = 6 << 2 | 3,
+  kThreadNotCreated = 7 << 2 | 1,  // the call failed
+  kThreadStart = 8 << 2 | 3,
+  kThreadEnd = 9 << 2 | 1,
+  kThreadRelease = 10 << 2 | 3,
+  kSmallAllocate = 11 << 2 | 2,  // step 0
+  kUntimedFree = 12 << 2 | 0,
 };
 
 enum class ThreadRelease : std::uint32_t { kJoined = 1, kDetached = 2 };
 inline constexpr std::uint64_t kDetachedThread = std::uint64_t{1} << 63;
 
-// 0 for what is no kind.
-constexpr std::uint32_t words_of(EventKind kind) {
+constexpr bool is_kind(EventKind kind) {
   switch (kind) {
     case EventKind::kAllocate:
-    case EventKind::kThreadCreate:
-    case EventKind::kThreadAttributes:
-    case EventKind::kThreadStart:
-    case EventKind::kThreadRelease:
-      return 4;
     case EventKind::kFree:
     case EventKind::kReallocFree:
     case EventKind::kReallocFailed:
+    case EventKind::kThreadCreate:
+    case EventKind::kThreadAttributes:
     case EventKind::kThreadNotCreated:
+    case EventKind::kThreadStart:
     case EventKind::kThreadEnd:
-      return 2;
+    case EventKind::kThreadRelease:
     case EventKind::kSmallAllocate:
-      return 3;
     case EventKind::kUntimedFree:
-      return 1;
+      return true;
   }
-  return 0;
+  return false;
+}
+constexpr std::uint32_t words_of(EventKind kind) {
+  return (static_cast<std::uint32_t>(kind) & 3) + 1;
 }
 inline constexpr std::uint32_t kAllocateWords = words_of(EventKind::kAllocate);
 inline constexpr std::uint32_t kFreeWords = words_of(EventKind::kFree);

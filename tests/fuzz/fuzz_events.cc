@@ -42,13 +42,16 @@ void run(const std::uint8_t* data, std::size_t size) {
   for (const Event& event : events) {
     fuzz::check(used < decoded);
     used += shared::words_of(static_cast<shared::EventKind>(words[used] >> shared::kKindShift));
-    heap.apply(static_cast<std::size_t>(event.address & 1), event);
+    heap.take(static_cast<std::size_t>(event.address & 1), event);
     allocations += event.kind == shared::EventKind::kAllocate;
+    if ((data[0] & 64) != 0 && event.time % 64 != 2) continue;
+    heap.finish();
     fuzz::check(heap.live_blocks() <= allocations);
     // As the reader does it: some time passes, or none comes early any more.
     if ((data[0] & 16) != 0 && event.time % 8 == 0) heap.settle_early_frees(event.time / 8);
     if ((data[0] & 32) != 0 && event.time % 8 == 1) heap.expect_early_frees(std::nullopt);
   }
+  heap.finish();
   fuzz::check(used <= words.size() && used == decoded);
   heap.settle_early_frees(1);
   fuzz::check(heap.live_blocks() + heap.unknown_frees() + heap.implied_frees() <= events.size());

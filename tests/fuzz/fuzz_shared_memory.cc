@@ -100,7 +100,8 @@ class Reader {
     }
     merger_.sort_ring(0);
     heap_.expect_early_frees(horizon % 4 == 0 ? std::optional(horizon) : std::nullopt);
-    merger_.merge_until(horizon, [this](std::size_t ring, const Event& event) { heap_.apply(ring, event); });
+    merger_.merge_until(horizon, [this](std::size_t ring, const Event& event) { heap_.take(ring, event); });
+    heap_.finish();
     heap_.settle_early_frees(horizon / 2);
     for (const RawModule& module : t.region.modules(modules_position_)) modules_.add(module);
     for (const std::uint32_t offset : offsets) {
@@ -111,7 +112,8 @@ class Reader {
   }
 
   void finish() {
-    merger_.merge_until(kEnd, [this](std::size_t ring, const Event& event) { heap_.apply(ring, event); });
+    merger_.merge_until(kEnd, [this](std::size_t ring, const Event& event) { heap_.take(ring, event); });
+    heap_.finish();
     fuzz::check(merger_.waiting() == 0);
     for (const HeapState::Site& site : heap_.sites()) fuzz::check(site.counters.alloc_objects >= 0);
   }

@@ -232,6 +232,39 @@ TEST_CASE("the exact counters equal a plain model under random events") {
   CHECK(state.unknown_frees() + state.implied_frees() == 0);
 }
 
+// All kinds of events, over addresses that come again soon or much later, so that the table grows while they are on
+// their way. Some are wrong: a free of what is not alive, a block where one lives.
+TEST_CASE("how many events are on their way at once makes no difference") {
+  for (const std::uint64_t interval : {std::uint64_t{1}, kMean}) {
+    std::mt19937_64 random(12);
+    HeapState at_once(interval), one_by_one(interval);
+    for (int i = 0; i < 200'000; ++i) {
+      const std::uint64_t near = random() % 20, far = random() % 40'000, which = random() % 16;
+      const std::uint64_t address = 16 * (which < 6 ? near : far), size = random() % 3000;
+      Event event = allocation(address, size, static_cast<std::uint32_t>(random() % 5));
+      if (which % 3 == 0) event = release(address);
+      if (which == 1) event = release(address, EventKind::kReallocFree);
+      if (which == 2) event = release(address, EventKind::kReallocFailed);
+      const std::size_t ring = random() % 4;
+      at_once.take(ring, event);
+      one_by_one.apply(ring, event);
+      if (random() % 1000 == 0) at_once.finish();
+    }
+    at_once.finish();
+    CHECK(at_once.live_blocks() > 10'000);
+    CHECK(at_once.live_blocks() == one_by_one.live_blocks());
+    CHECK(at_once.unknown_frees() == one_by_one.unknown_frees());
+    CHECK(at_once.implied_frees() == one_by_one.implied_frees());
+    const std::vector<HeapState::Site> sites = at_once.sites(), wanted = one_by_one.sites();
+    REQUIRE(sites.size() == wanted.size());
+    for (std::size_t i = 0; i < sites.size(); ++i) {
+      REQUIRE(sites[i].stack == wanted[i].stack);
+      REQUIRE(sites[i].size_class == wanted[i].size_class);
+      REQUIRE(sites[i].counters == wanted[i].counters);
+    }
+  }
+}
+
 // --- hostile events ---
 
 TEST_CASE("a size beyond any address space does not overflow the counters") {

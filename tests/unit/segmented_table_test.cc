@@ -30,7 +30,7 @@ bool has(const Place& place, std::uint64_t key, std::uint64_t value) {
 class Pair {
  public:
   void put(std::uint64_t key, std::uint64_t value) {
-    const Place before = put_quickly(place_of(key, value));
+    const Place before = table_.put(place_of(key, value), SegmentedTable::hash_of(key));
     const auto known = map_.find(key);
     wrong_ += known == map_.end() ? before.head != 0 : !has(before, key, known->second);
     map_[key] = value;
@@ -38,7 +38,7 @@ class Pair {
   }
 
   void take(std::uint64_t key) {
-    const Place taken = take_quickly(key);
+    const Place taken = table_.take(key, SegmentedTable::hash_of(key));
     const auto known = map_.find(key);
     wrong_ += known == map_.end() ? taken.head != 0 : !has(taken, key, known->second);
     if (known != map_.end()) map_.erase(known);
@@ -63,26 +63,7 @@ class Pair {
   std::size_t wrong() const { return wrong_; }
 
  private:
-  // Every other time by the quick way first, as the reader does it.
-  Place put_quickly(const Place& place) {
-    const std::uint64_t hash = SegmentedTable::hash_of(place.key());
-    Place same = place;
-    table_.make_room(1);
-    if (++calls_ % 2 == 0 && table_.put_or_take_at(table_.home(hash), same, true)) {
-      wrong_ += same.head != place.head || same.tail != place.tail;
-      return {};
-    }
-    return table_.put(place, hash);
-  }
-  Place take_quickly(std::uint64_t key) {
-    const std::uint64_t hash = SegmentedTable::hash_of(key);
-    Place place{key << 8, 0};
-    if (++calls_ % 2 == 0 && table_.put_or_take_at(table_.home(hash), place, false)) return place;
-    return table_.take(key, hash);
-  }
-
   SegmentedTable table_;
-  std::uint64_t calls_ = 0;
   std::unordered_map<std::uint64_t, std::uint64_t> map_;
   std::size_t wrong_ = 0;
 };
