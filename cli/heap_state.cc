@@ -81,7 +81,7 @@ void HeapState::finish() {
 // The homes have come from memory; what comes after them has not.
 void HeapState::prepare(std::span<Taken> events) {
   // Where in the step they are: branches on what an event is would be guessed wrong.
-  std::array<std::uint8_t, kStep + 1> allocations, crowded;
+  std::array<std::uint8_t, kStep> allocations, crowded;
   std::size_t allocation_count = 0, crowded_count = 0;
   for (std::size_t i = 0; i < events.size(); ++i) {
     const Taken& taken = events[i];

@@ -37,7 +37,7 @@ class HeapState {
   explicit HeapState(std::uint64_t sample_interval);
 
   // Events come in the order in which they happened. What they need has to come from memory, which takes longer than
-  // all else: so each is on its way for a while, and everything below is as they have it after finish().
+  // all else: so each is on its way for a while, and nothing else is to be called until finish() has had them arrive.
   [[gnu::always_inline]] void take(std::size_t ring, const Event& event) {
     Taken& taken = belt_[taken_ % kBelt];
     taken.event = event;
@@ -69,7 +69,8 @@ class HeapState {
 
   std::uint64_t live_blocks() const { return blocks_.size(); }
   std::uint64_t unknown_frees() const { return unknown_frees_; }
-  // Frees that never came, known because their address was handed out again.
+  // Frees that never came, known because their address was handed out again; also by a realloc that failed and left a
+  // block where another one lives.
   std::uint64_t implied_frees() const { return implied_frees_; }
 
  private:
@@ -123,7 +124,8 @@ class HeapState {
   const std::uint64_t sample_interval_;
   BlockTable blocks_;
   std::array<Taken, kBelt> belt_{};
-  // Of the events since the last finish(), how many have come so far. All but the first are multiples of kStep.
+  // Of the events since the last finish(), how many have reached each stage: the latter two go in whole steps, up to
+  // the last one.
   std::size_t taken_ = 0, prepared_ = 0, applied_ = 0;
   struct KnownPart {
     std::uint64_t key = 0;

@@ -33,7 +33,12 @@ RingReader::Pass RingReader::pass(bool to_the_end) {
   for (std::uint32_t i = 1; i < rings; ++i) pass.until = std::min(pass.until, take_ring(i, share));
   heap_.expect_early_frees(may_free_early() ? std::optional(now(region_.settings().clock)) : std::nullopt);
   merger_.sort_ring(0);
-  merger_.merge_until(pass.until, [this](std::size_t ring, const Event& event) { apply(ring, event); });
+  merger_.merge_until(pass.until, [this](std::size_t ring, const Event& event) {
+    if (event.kind < shared::EventKind::kThreadCreate) [[likely]]
+      heap_.take(ring, event);
+    else
+      threads_.apply(event);
+  });
   heap_.finish();
   heap_.settle_early_frees(pass.until);
   if (!to_the_end) applied_until_ = std::max(applied_until_, pass.until);
@@ -67,13 +72,6 @@ std::size_t RingReader::look_at_rings(std::uint32_t rings) {
     fullest_ring_words_ = std::max(fullest_ring_words_, held);
   }
   return std::max<std::size_t>(busy, 1);
-}
-
-// Neither looks at what the other made of its events.
-[[gnu::always_inline]] inline void RingReader::apply(std::size_t ring, const Event& event) {
-  if (event.kind >= shared::EventKind::kThreadCreate) [[unlikely]]
-    return threads_.apply(event);
-  heap_.take(ring, event);
 }
 
 // Returns until when all events of the ring are known, if they go by the clock.

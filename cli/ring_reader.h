@@ -55,7 +55,6 @@ class RingReader {
   std::uint64_t take_ring(std::uint32_t index, std::size_t most_words);
   bool may_free_early();
   std::size_t decode(std::uint32_t index, SharedRegion::Look look);
-  void apply(std::size_t ring, const Event& event);
 
   SharedRegion& region_;
   EventMerger merger_;

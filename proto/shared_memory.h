@@ -103,6 +103,7 @@ constexpr bool is_kind(EventKind kind) {
   }
   return false;
 }
+// Of what is_kind().
 constexpr std::uint32_t words_of(EventKind kind) {
   return (static_cast<std::uint32_t>(kind) & 3) + 1;
 }

@@ -40,7 +40,7 @@ void scribble_ring(fuzz::Input& in, Target& t) {
   std::vector<std::uint64_t> words = in.words(in.below(40));
   // Half of the words begin an event, so that inputs get past the first one.
   for (std::size_t i = 0; i < words.size(); i += 2)
-    if (in.flag()) words[i] = (words[i] & 0xfff) | std::uint64_t{1 + words[i] % 4} << shared::kKindShift;
+    if (in.flag()) words[i] = shared::event_word(fuzz::heap_kind(words[i]), words[i] & 0xfff);
   t.writer.write(index, words);
   if (in.below(8) == 0) ring.write_position = ring.read_position + in.number();
   if (in.below(8) == 0) ring.read_position = in.number();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A fuzzer's bytes as numbers, until there are none left: then as zeroes.
+// A fuzzer's bytes as numbers, until there are none left: then as zeroes. And what several targets make of them.
 #pragma once
 
 #include <algorithm>
@@ -9,8 +9,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <vector>
+
+#include "proto/shared_memory.h"
 
 namespace leakwatch::fuzz {
 
@@ -68,5 +71,12 @@ class Input {
   const std::uint8_t* at_;
   const std::uint8_t* end_;
 };
+
+// A kind of the events that a heap is made of.
+inline shared::EventKind heap_kind(std::uint64_t number) {
+  using enum shared::EventKind;
+  constexpr shared::EventKind kKinds[] = {kAllocate, kFree, kReallocFree, kReallocFailed, kSmallAllocate, kUntimedFree};
+  return kKinds[number % std::size(kKinds)];
+}
 
 }  // namespace leakwatch::fuzz

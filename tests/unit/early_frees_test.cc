@@ -48,6 +48,19 @@ TEST_CASE("each of several frees that came early stands for one allocation, what
   }
 }
 
+// In whatever way frees are told apart quickly, some addresses are alike.
+TEST_CASE("frees wait at many addresses, and each is found") {
+  HeapState state(1);
+  state.expect_early_frees(10);
+  constexpr std::uint64_t kFrees = 20'000;
+  for (std::uint64_t i = 1; i <= kFrees; ++i) state.apply(2, release(16 * i));
+  for (std::uint64_t i = 1; i <= kFrees; ++i) state.apply(1, allocation(16 * i, 8));
+  CHECK(state.live_blocks() == 0);
+  for (std::uint64_t i = 1; i <= kFrees; ++i) state.apply(1, allocation(16 * i, 8));
+  CHECK(state.live_blocks() == kFrees);
+  CHECK(state.unknown_frees() + state.implied_frees() == 0);
+}
+
 TEST_CASE("a free whose allocation can come no more is unknown, and what comes later lives") {
   HeapState state(1);
   state.expect_early_frees(10);

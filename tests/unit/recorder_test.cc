@@ -42,7 +42,7 @@ std::vector<EventKind> kinds_in(SharedRegion& region, std::uint32_t ring) {
   std::vector<EventKind> kinds;
   for (std::size_t i = 0; i < words.size(); i += shared::words_of(kinds.back())) {
     kinds.push_back(static_cast<EventKind>(words[i] >> shared::kKindShift));
-    REQUIRE(shared::words_of(kinds.back()) != 0);
+    REQUIRE(shared::is_kind(kinds.back()));
   }
   return kinds;
 }

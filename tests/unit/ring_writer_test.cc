@@ -20,7 +20,7 @@ namespace {
 using preload::ThreadState;
 
 constexpr std::uint64_t kWaitNs = 50'000'000;
-constexpr std::uint64_t kEvent[] = {2ull << 56 | 16, 1};
+constexpr std::uint64_t kEvent[] = {shared::event_word(shared::EventKind::kFree, 16), 1};
 
 RegionSettings sampled() {
   return {.sample_interval = 512 * 1024, .max_depth = 8, .seed = 1, .clock = shared::Clock::kMonotonic};

@@ -140,6 +140,29 @@ TEST_CASE("a table of a million values moves few of them at once") {
   CHECK(most_in_window < 20 * kWindow);
 }
 
+TEST_CASE("a table that everything was taken out of is as good as new") {
+  std::mt19937_64 random(10);
+  SegmentedTable table;
+  std::unordered_map<std::uint64_t, bool> live;
+  const auto toggle = [&](std::uint64_t key) {
+    const std::uint64_t hash = SegmentedTable::hash_of(key);
+    bool& is_live = live[key];
+    is_live ? table.take(key, hash) : table.put({key << 8, 1}, hash);
+    is_live = !is_live;
+  };
+  for (int i = 0; i < 500'000; ++i) toggle(16 * (1 + random() % 50'000));
+  for (const auto& [key, is_live] : live) {
+    if (is_live) toggle(key);
+  }
+  CHECK(table.size() == 0);
+  std::size_t used = 0;
+  for (const auto& [key, is_live] : live) {
+    const SegmentedTable::Bucket* home = table.home(SegmentedTable::hash_of(key));
+    used += home->taken() != 0 || home->passed() != 0;
+  }
+  CHECK(used == 0);
+}
+
 // By chance, or since somebody knows the secret. What is promised is that nothing breaks, and that it ends.
 TEST_CASE("keys that all belong to one segment are kept as well, and do not swell the others") {
   std::mt19937_64 random(9);
