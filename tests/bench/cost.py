@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """time of a load with and without us, as ratios
 
-storm-N: tests/bench/storm.cc on N threads, time of an iteration (20 to 26 frames, 2,500 stacks, 2.5 events an iteration);
-    where it is installed, also under heaptrack's preload, with its output thrown away. In short turns (turns.py).
+storm-N: tests/bench/storm.cc on N threads, time of an iteration (20 to 26 frames, 2,500 stacks, 2.5 events an
+    iteration); where it is installed, also under heaptrack's preload, with its output thrown away. In short turns
+    (turns.py).
+redis: where it is installed, under redis-benchmark with 50 clients and a pipeline of 16, time of a request. In turns.
 threads-N: tests/bench/threads.cc with N makers, time to create and join a thread.
-redis: where it is installed, under redis-benchmark with 50 clients and a pipeline of 16, time of a request.
 
 Asleep: started with our object preloaded, and no leakwatch.
 
@@ -29,15 +30,7 @@ def run_threads(makers):
     return lambda bench, mode: two_times(bench.output(mode, [bench.program("threads"), makers, 20_000]))
 
 
-def run_redis(bench, mode):
-    return redis.run(bench, lambda command: bench.watched(mode, command))
-
-
-def loads():
-    found = {f"threads-{makers}": run_threads(makers) for makers in (1, 8)}
-    if not redis.why_not():
-        found["redis"] = run_redis
-    return found
+LOADS = {f"threads-{makers}": run_threads(makers) for makers in (1, 8)}
 
 
 def ratios(rounds, kind, mode):
@@ -99,12 +92,17 @@ def rows_of(name, rounds):
 
 
 def measure(bench):
-    results = {f"storm-{threads}": turns.storm_rounds(bench, modes_of(f"storm-{threads}"), threads)
-               for threads in (1, 2)}
-    results |= {name: [] for name in loads()}
+    results = {}
+    for threads in (1, 2):
+        name = f"storm-{threads}"
+        results[name] = turns.rounds(bench, f"cost: {name}", modes_of(name),
+                                     lambda mode, threads=threads: turns.Storm(bench, mode, threads))
+    if not redis.why_not():
+        results["redis"] = turns.rounds(bench, "cost: redis", MODES, lambda mode: turns.Redis(bench, mode))
+    results |= {name: [] for name in LOADS}
     for number in range(bench.rounds):
-        bench.progress(f"cost: round {number + 1} of {bench.rounds}")
-        for name, run in loads().items():
+        bench.progress(f"cost: threads, round {number + 1} of {bench.rounds}")
+        for name, run in LOADS.items():
             first = number % len(MODES)  # no mode has the first turn each time
             order = MODES[first:] + MODES[:first]
             results[name].append({mode: run(bench, mode) for mode in order})

@@ -29,24 +29,40 @@ def wait_until_up(port, process):
     raise SystemExit(f"bench: redis-server does not answer on port {port}")
 
 
-def run(bench, wrap):
-    """Nanoseconds of a request, and those of them that redis had a processor. `wrap` makes of a command line the one
-    that is run: by leakwatch, or under another tool."""
-    port = str(free_port())
-    server = wrap(["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-    requests = 200_000 if bench.is_quick else 1_000_000  # of each command
-    command = ["redis-benchmark", "-p", port, "-P", "16", "-n", str(requests), "-r", "100000", "-t", ",".join(COMMANDS),
-               "--csv"]
-    process = subprocess.Popen(server, cwd=bench.work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               start_new_session=True)
-    try:
-        wait_until_up(port, process)
-        pid = child_named(process.pid, "redis-server") or process.pid
-        begin = processor_ns(pid)
+class Server:
+    """redis-server, run by the command line that `wrap` makes of its own: by leakwatch, or under another tool. A
+    context: it is shut down with it."""
+
+    def __init__(self, bench, wrap):
+        self._port = str(free_port())
+        self._command = wrap(["redis-server", "--port", self._port, "--bind", "127.0.0.1", "--save", "",
+                              "--appendonly", "no"])
+        self._work = bench.work
+
+    def __enter__(self):
+        self._process = subprocess.Popen(self._command, cwd=self._work, stdout=subprocess.DEVNULL,
+                                         stderr=subprocess.DEVNULL, start_new_session=True)
+        wait_until_up(self._port, self._process)
+        self._pid = child_named(self._process.pid, "redis-server") or self._process.pid
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["redis-cli", "-p", self._port, "shutdown", "nosave"], capture_output=True, check=False)
+        end_group(self._process)
+
+    def take(self, requests):
+        """So many of each command: nanoseconds of a request, and those of them that redis had a processor."""
+        command = ["redis-benchmark", "-p", self._port, "-P", "16", "-n", str(requests), "-r", "100000", "-t",
+                   ",".join(COMMANDS), "--csv"]
+        begin = processor_ns(self._pid)
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-        processor = processor_ns(pid) - begin
-    finally:
-        subprocess.run(["redis-cli", "-p", port, "shutdown", "nosave"], capture_output=True, check=False)
-        end_group(process)
-    rates = [float(row["rps"]) for row in csv.DictReader(lines)]
-    return {"": sum(1e9 / rate for rate in rates) / len(rates), ", processor": processor / requests / len(COMMANDS)}
+        processor = processor_ns(self._pid) - begin
+        rates = [float(row["rps"]) for row in csv.DictReader(lines)]
+        return sum(1e9 / rate for rate in rates) / len(rates), processor / requests / len(COMMANDS)
+
+
+def run(bench, wrap):
+    """The same of a server of its own."""
+    with Server(bench, wrap) as server:
+        wall, processor = server.take(200_000 if bench.is_quick else 1_000_000)
+    return {"": wall, ", processor": processor}

@@ -2,8 +2,8 @@
 """Programs that run in short turns, so that whatever else happens to the machine happens to all of them alike.
 
 A run of some seconds is too long to be compared with the next one where others use the machine too, and two processes
-of one program differ by what memory they happened to get. So several copies of the storm in each mode are started, and
-stopped; then each is let go on for a moment, one after the other, again and again.
+of one program differ by what memory they happened to get. So in each round several copies of a program in each mode are
+started; then each goes on for a moment while the others stand still, one after the other, again and again.
 """
 
 import contextlib
@@ -16,11 +16,16 @@ import struct
 import subprocess
 import time
 
+import redis
 from harness import HEAPTRACK, end_group
 from processes import child_named
 
 SECONDS = 0.08  # of a turn: many times what it takes to fill the caches again
+TURNS = 4  # of each copy
 SETTLED = 300_000  # iterations after which each stack has been seen
+REQUESTS = 60_000  # of each command in a turn of redis
+FILLING = 100_000  # after which most keys are there
+NO_PROFILES = ("--interval", "1h")  # in the middle of somebody else's turn
 
 
 class Storm:
@@ -31,7 +36,7 @@ class Storm:
         self._counters.write_bytes(bytes(mmap.PAGESIZE))
         self._threads = threads
         self._command = bench.watched(mode, [bench.program("storm"), threads, "0", self._counters],
-                                      ["--interval", "1h"])
+                                      NO_PROFILES)
 
     def __enter__(self):
         with open(self._counters, "rb") as file:
@@ -68,22 +73,43 @@ class Storm:
         return wall * self._threads / done, (later - processor) / done
 
 
-def storm_rounds(bench, modes, threads):
-    """Of each round, and each mode, both times."""
+class Redis(redis.Server):
+    """The same of redis-server; between its turns it waits for requests anyway."""
+
+    def __init__(self, bench, mode):
+        super().__init__(bench, lambda command: bench.watched(mode, command, NO_PROFILES))
+
+    def __enter__(self):
+        super().__enter__()
+        self.take(FILLING)
+        return self
+
+    def turn(self):
+        """Nanoseconds of a request, and those of them that it had a processor."""
+        times = self.take(REQUESTS)
+        time.sleep(SECONDS / 20)  # until what it left to its reader is read
+        return times
+
+
+def one_round(bench, modes, start):
+    """Both times of each mode."""
     # Two heaptracks do not write to one file, not even to /dev/null.
     copies = {mode: 1 if mode == HEAPTRACK else 3 for mode in modes}
-    turns = 1 if bench.is_quick else 4  # of each copy in a round
-    rounds = []
+    times = {mode: [] for mode in modes}
     with contextlib.ExitStack() as stack:
-        storms = [(mode, stack.enter_context(Storm(bench, mode, threads)))
-                  for mode in modes for _ in range(copies[mode])]
-        for number in range(bench.rounds):
-            bench.progress(f"cost: storm-{threads}, round {number + 1} of {bench.rounds}")
-            seen = {mode: [] for mode in modes}
-            for _ in range(turns):
-                random.shuffle(storms)
-                for mode, storm in storms:
-                    seen[mode].append(storm.turn())
-            rounds.append({mode: dict(zip(("", ", processor"), map(statistics.mean, zip(*times))))
-                           for mode, times in seen.items()})
-    return rounds
+        programs = [(mode, stack.enter_context(start(mode))) for mode in modes for _ in range(copies[mode])]
+        for _ in range(1 if bench.is_quick else TURNS):
+            random.shuffle(programs)
+            for mode, program in programs:
+                times[mode].append(program.turn())
+    return {mode: dict(zip(("", ", processor"), map(statistics.mean, zip(*of_mode))))
+            for mode, of_mode in times.items()}
+
+
+def rounds(bench, name, modes, start):
+    """start(mode) is a program in that mode, with turns."""
+    seen = []
+    for number in range(bench.rounds):
+        bench.progress(f"{name}: round {number + 1} of {bench.rounds}")
+        seen.append(one_round(bench, modes, start))
+    return seen
