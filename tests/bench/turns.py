@@ -20,8 +20,10 @@ import redis
 from harness import HEAPTRACK, end_group
 from processes import child_named
 
-SECONDS = 0.08  # of a turn: many times what it takes to fill the caches again
-TURNS = 4  # of each copy
+# Of a turn: many times what it takes to fill the caches again, and until the scheduler has given a program and its
+# reader a processor each.
+SECONDS = 0.25
+TURNS = 3  # of each copy
 SETTLED = 300_000  # iterations after which each stack has been seen
 REQUESTS = 60_000  # of each command in a turn of redis
 FILLING = 100_000  # after which most keys are there

@@ -54,7 +54,9 @@ class SpawnedProgram {
       execl(program.c_str(), program.c_str(), nullptr);
       _exit(127);
     }
-    return pid_ > 0 && waits_for([&] { return is_asleep() || has_ended(); }) && is_asleep();
+    // Once: it may sleep a little before it sleeps for good.
+    bool sleeps = false;
+    return pid_ > 0 && waits_for([&] { return (sleeps = is_asleep()) || has_ended(); }) && sleeps;
   }
 
   pid_t pid() const { return pid_; }
