@@ -32,8 +32,7 @@ class EarlyFrees {
   // Far beyond what a program can bring about between two looks: overwritten memory.
   bool are_too_many() const { return at_.size() >= kMost; }
 
-  bool are_any() const { return !at_.empty(); }
-  bool may_wait(std::uint64_t address) const { return waiting_[filter_class(address)] != 0; }
+  bool may_wait(std::uint64_t address) const { return !at_.empty() && waiting_[filter_class(address)] != 0; }
 
   void add(std::uint64_t address) {
     At& at = at_[address];

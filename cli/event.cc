@@ -49,21 +49,14 @@ bool decode_any(std::span<const std::uint64_t> words, std::uint64_t& time, Event
   const auto kind = static_cast<EventKind>(words[0] >> shared::kKindShift);
   const std::size_t count = shared::words_of(kind);
   if (!shared::is_kind(kind) || count > words.size()) return false;
-  event = {words[0] & shared::kAddressMask, count > 1 ? words[1] : time, 0, 0, kind};
-  if (count == shared::kMostWords) {
-    event.size = words[2];
-    event.stack = static_cast<std::uint32_t>(words[3]);
-  }
+  std::uint64_t all[shared::kMostWords] = {};
+  std::copy_n(words.data(), count, all);
+  if (decode_frequent(all, time, event)) return true;  // at the end of the words
+  event = {all[0] & shared::kAddressMask, all[1], all[2], static_cast<std::uint32_t>(all[3]), kind};
   if (kind == EventKind::kAllocate) {
-    const std::uint64_t step = words[3] >> shared::kStepShift;
+    const std::uint64_t step = all[3] >> shared::kStepShift;
     if (!shared::is_interval_step(step)) return false;
     event.interval_step = static_cast<std::uint8_t>(step);
-  } else if (kind == EventKind::kSmallAllocate) {
-    event.size = words[2] & (shared::kSmallBytes - 1);
-    event.stack = static_cast<std::uint32_t>(words[2] >> shared::kStackShift);
-    event.kind = EventKind::kAllocate;
-  } else if (kind == EventKind::kUntimedFree) {
-    event.kind = EventKind::kFree;
   }
   time = event.time;
   return true;

@@ -101,10 +101,7 @@ void HeapState::prepare(std::span<Taken> events) {
 void HeapState::apply(std::span<const Taken> events) {
   // An event puts one block at most.
   if (blocks_.make_room(kStep)) [[unlikely]] {
-    for (std::size_t i = applied_ - events.size(); i != taken_; ++i) {
-      Taken& taken = belt_[i % kBelt];
-      taken.home = blocks_.home(taken.event.address);
-    }
+    for (Taken& taken : belt_) taken.home = blocks_.home(taken.event.address);
   }
   if (sample_interval_ == 1) return apply_exact(events);
   for (const Taken& taken : events) apply(taken);
@@ -116,8 +113,7 @@ void HeapState::apply_exact(std::span<const Taken> events) {
     const Event& event = taken.event;
     const bool is_allocation = event.kind == shared::EventKind::kAllocate;
     Block block{event.address, event.size, taken.part};
-    if (event.kind > shared::EventKind::kFree ||
-        (early_frees_.are_any() && is_allocation && early_frees_.may_wait(event.address)) ||
+    if (event.kind > shared::EventKind::kFree || (early_frees_.may_wait(event.address) && is_allocation) ||
         !blocks_.put_or_take(block, taken.home, is_allocation)) [[unlikely]] {
       apply(taken);
       continue;
@@ -158,7 +154,7 @@ void HeapState::allocate(const Event& event, BlockTable::Home home, std::uint32_
 
 // A block that lives from now on, unless the free that comes next at its address has come before.
 void HeapState::put(const Block& block, BlockTable::Home home, std::uint64_t time) {
-  if (early_frees_.are_any()) {
+  if (early_frees_.may_wait(block.address)) {
     unknown_frees_ += early_frees_.give_up_before(time, block.address);
     if (early_frees_.take(block.address)) return add(kFreed, block);
   }

@@ -15,15 +15,14 @@ who are busy on the same machine.
 
 import redis
 import turns
-from harness import HEAPTRACK, HEAPTRACK_PRELOAD, MODES, median, print_table, spread
+from harness import HEAPTRACK, HEAPTRACK_PRELOAD, MODES, both_times, median, print_table, spread
 
 # What the time that exact mode adds to an iteration of a storm may be of what heaptrack adds.
 GOALS = {"storm-1": 0.15, "storm-2": 0.08}
 
 
 def two_times(text):
-    wall, processor = text.split()
-    return {"": float(wall), ", processor": float(processor)}
+    return both_times(*map(float, text.split()))
 
 
 def run_threads(makers):

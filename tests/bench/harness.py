@@ -32,6 +32,11 @@ def quantile(values, part):
     return sorted(values)[round((len(values) - 1) * part)]
 
 
+def both_times(wall, processor):
+    """Of a load, by the kind of time, as it is added to the load's name in tables."""
+    return {"": wall, ", processor": processor}
+
+
 def median(values):
     return quantile(values, 0.5)
 

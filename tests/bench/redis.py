@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 
-from harness import end_group, free_port
+from harness import both_times, end_group, free_port
 from processes import child_named, processor_ns
 
 COMMANDS = ("set", "get", "lpush", "hset")
@@ -64,5 +64,4 @@ class Server:
 def run(bench, wrap):
     """The same of a server of its own."""
     with Server(bench, wrap) as server:
-        wall, processor = server.take(200_000 if bench.is_quick else 1_000_000)
-    return {"": wall, ", processor": processor}
+        return both_times(*server.take(200_000 if bench.is_quick else 1_000_000))

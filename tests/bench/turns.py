@@ -17,7 +17,7 @@ import subprocess
 import time
 
 import redis
-from harness import HEAPTRACK, end_group
+from harness import HEAPTRACK, both_times, end_group
 from processes import child_named
 
 # Of a turn: many times what it takes to fill the caches again, and until the scheduler has given a program and its
@@ -104,8 +104,7 @@ def one_round(bench, modes, start):
             random.shuffle(programs)
             for mode, program in programs:
                 times[mode].append(program.turn())
-    return {mode: dict(zip(("", ", processor"), map(statistics.mean, zip(*of_mode))))
-            for mode, of_mode in times.items()}
+    return {mode: both_times(*map(statistics.mean, zip(*of_mode))) for mode, of_mode in times.items()}
 
 
 def rounds(bench, name, modes, start):
