@@ -105,7 +105,7 @@ class StackUser {
     pthread_attr_setstacksize(&attributes, stack_bytes);
     REQUIRE(pthread_create(&thread_, &attributes, run, this) == 0);
     pthread_attr_destroy(&attributes);
-    local_ = arrived_.get_future().get();
+    frame_ = arrived_.get_future().get();
   }
   ~StackUser() {
     end();
@@ -121,14 +121,15 @@ class StackUser {
     while (access(("/proc/self/task/" + std::to_string(tid_)).c_str(), F_OK) == 0) usleep(1000);
   }
   std::uint64_t handle() const { return thread_; }
-  std::uint64_t local() const { return local_; }  // address of something on its stack
+  std::uint64_t frame() const { return frame_; }  // an address on its stack
 
  private:
   static void* run(void* self) {
     auto* user = static_cast<StackUser*>(self);
     touch_stack(user->used_);
     user->tid_ = gettid();
-    user->arrived_.set_value(reinterpret_cast<std::uintptr_t>(&user));
+    // A local variable may be elsewhere: AddressSanitizer keeps them on a stack of its own.
+    user->arrived_.set_value(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)));
     user->may_end_.get_future().wait();
     return nullptr;
   }
@@ -136,7 +137,7 @@ class StackUser {
   const std::size_t used_;
   pthread_t thread_{};
   pid_t tid_ = 0;
-  std::uint64_t local_ = 0;
+  std::uint64_t frame_ = 0;
   bool has_been_told_ = false;
   std::promise<std::uint64_t> arrived_;
   std::promise<void> may_end_;
@@ -150,8 +151,8 @@ TEST_CASE("a thread's handle leads to its stack, and still does when it has ende
     StackMemory memory(getpid());
     const StackRange stack = stack_range(memory.mappings(), user.handle(), kStack);
     CHECK(stack.size() == kStack);
-    CHECK(stack.start < user.local());
-    CHECK(user.local() < stack.limit);
+    CHECK(stack.start < user.frame());
+    CHECK(user.frame() < stack.limit);
     const std::uint64_t resident = memory.resident_bytes(stack);
     if (!has_ended) CHECK(resident >= kUsed);
     CHECK(resident >= kPage);
