@@ -43,11 +43,18 @@ std::uint64_t part_key(std::uint32_t stack, std::uint64_t size, std::uint8_t ste
   return std::uint64_t{1} << 55 | std::uint64_t{step} << 40 | std::uint64_t{stack} << 8 | class_number(size);
 }
 
-constexpr std::size_t kSharedRing = 0;
-constexpr std::size_t kMostInFlight = 1 << 16;
-
 // A size beyond any address space comes from overwritten memory.
 constexpr std::uint64_t kLargestSize = std::uint64_t{1} << 47;
+
+std::uint64_t size_of(const Event& event) {
+  return std::min(event.size, kLargestSize);
+}
+std::uint64_t key_of(const Event& event) {
+  return part_key(event.stack, size_of(event), event.interval_step);
+}
+
+constexpr std::size_t kSharedRing = 0;
+constexpr std::size_t kMostInFlight = 1 << 16;
 
 }  // namespace
 
@@ -90,12 +97,24 @@ void HeapState::prepare(std::span<Taken> events) {
     crowded_count += BlockTable::prefetch_next(taken.home);
     __builtin_prefetch(totals_.data() + BlockTable::likely_part(taken.home, taken.event.address), 1);
   }
+  // Of a program with many sites most parts are in the index only, which is larger than what the processor has at hand.
+  std::size_t unknown_count = 0;
   for (const std::uint8_t i : std::span(allocations.data(), allocation_count)) {
+    const std::uint64_t key = key_of(events[i].event);
+    const KnownPart& known = known_part(key);
+    events[i].part = known.part;
+    __builtin_prefetch(totals_.data() + known.part, 1);
+    allocations[unknown_count] = i;
+    unknown_count += known.key != key;
+  }
+  const std::span unknown(allocations.data(), unknown_count);
+  for (const std::uint8_t i : unknown) part_index_.prefetch_key(key_of(events[i].event));
+  for (const std::uint8_t i : std::span(crowded.data(), crowded_count)) blocks_.prefetch_after_next(events[i].home);
+  for (const std::uint8_t i : unknown) {
     const Event& event = events[i].event;
-    events[i].part = part_of(event.stack, std::min(event.size, kLargestSize), event.interval_step);
+    events[i].part = part_of(event.stack, size_of(event), event.interval_step);
     __builtin_prefetch(&totals_[events[i].part], 1);
   }
-  for (const std::uint8_t i : std::span(crowded.data(), crowded_count)) blocks_.prefetch_after_next(events[i].home);
 }
 
 void HeapState::apply(std::span<const Taken> events) {
@@ -145,7 +164,7 @@ void HeapState::apply_exact(std::span<const Taken> events) {
 }
 
 void HeapState::allocate(const Event& event, BlockTable::Home home, std::uint32_t part) {
-  const Block block{event.address, std::min(event.size, kLargestSize), part};
+  const Block block{event.address, size_of(event), part};
   add(kAllocated, block);
   if (block.address == 0) [[unlikely]]
     return add(kFreed, block);
@@ -239,8 +258,7 @@ void HeapState::add(Direction direction, const Block& block) {
 
 std::uint32_t HeapState::part_of(std::uint32_t stack, std::uint64_t size, std::uint8_t step) {
   const std::uint64_t key = part_key(stack, size, step);
-  // One multiplication will do: who finds keys that are in each other's way has them looked for in the index.
-  KnownPart& known = known_parts_[key * 0x9e3779b97f4a7c15 >> kKnownShift];
+  KnownPart& known = known_part(key);
   if (known.key == key) [[likely]]
     return known.part;
   const std::uint64_t* number = part_index_.find(key, SegmentedTable::hash_of(key));

@@ -133,6 +133,8 @@ class HeapState {
   };
   static constexpr std::size_t kKnownParts = 16384;
   static constexpr int kKnownShift = 64 - std::countr_zero(kKnownParts);
+  // One multiplication will do: who finds keys that are in each other's way has them looked for in the index.
+  KnownPart& known_part(std::uint64_t key) { return known_parts_[key * 0x9e3779b97f4a7c15 >> kKnownShift]; }
   std::vector<KnownPart> known_parts_;  // some of the index, where the first look goes
   SegmentedTable part_index_;           // part_key() -> part
   std::vector<std::uint32_t> stacks_;   // of each site

@@ -124,6 +124,9 @@ class SegmentedTable {
     return home->places[home->candidate(key << 8) & (kPlaces - 1)].tail;
   }
 
+  // The home of a key is to be there for find().
+  void prefetch_key(std::uint64_t key) const { prefetch(home(hash_of(key))); }
+
   // Null when the key is not there. The key is not 0, here and below. Valid until the table is changed.
   const std::uint64_t* find(std::uint64_t key, std::uint64_t hash) const;
 
