@@ -154,10 +154,9 @@ void Drain::publish_progress(std::size_t events) {
   if (header.writers_waiting.load() != 0) futex_wake(&header.progress);
 }
 
-// Events of an exact session come in streams: there is no rest until one ends.
 void Drain::rest(const RingReader::Pass& pass) {
   const std::uint64_t nanoseconds = pace_.rest_ns(reader_.fullest_ring_words(), region_.ring_words());
-  if (pass.has_left_words || (is_exact() && pass.events != 0)) return;
+  if (pass.has_left_words) return;
   shared::Header& header = region_.header();
   header.reader_sleeps.store(1);
   if (!wish_waits_.load(std::memory_order_acquire)) futex_wait(&header.reader_sleeps, 1, nanoseconds);
