@@ -20,13 +20,15 @@ struct Form {
   bool is_frequent = false;
   EventKind as{};
   std::uint64_t time = 0, allocation = 0;
+  std::uint8_t allocation_at = 0;
 };
 constexpr std::array<Form, 256> kForms = [] {
   constexpr std::uint64_t kAll = ~std::uint64_t{0};
   std::array<Form, 256> forms{};
-  forms[static_cast<std::size_t>(EventKind::kUntimedFree)] = {true, EventKind::kFree, 0, 0};
-  forms[static_cast<std::size_t>(EventKind::kFree)] = {true, EventKind::kFree, kAll, 0};
-  forms[static_cast<std::size_t>(EventKind::kSmallAllocate)] = {true, EventKind::kAllocate, kAll, kAll};
+  forms[static_cast<std::size_t>(EventKind::kUntimedFree)] = {true, EventKind::kFree, 0, 0, 0};
+  forms[static_cast<std::size_t>(EventKind::kFree)] = {true, EventKind::kFree, kAll, 0, 0};
+  forms[static_cast<std::size_t>(EventKind::kSmallAllocate)] = {true, EventKind::kAllocate, kAll, kAll, 2};
+  forms[static_cast<std::size_t>(EventKind::kUntimedAllocate)] = {true, EventKind::kAllocate, 0, kAll, 1};
   return forms;
 }();
 
@@ -34,11 +36,11 @@ constexpr std::array<Form, 256> kForms = [] {
 // event in front of it, and of this one afterwards. False when it is of another kind; then both are nothing.
 [[gnu::always_inline]] inline bool decode_frequent(const std::uint64_t* words, std::uint64_t& time, Event& event) {
   const Form& form = kForms[words[0] >> shared::kKindShift];
-  const std::uint64_t third = words[2] & form.allocation;
+  const std::uint64_t allocation = words[form.allocation_at] & form.allocation;
   event.address = words[0] & shared::kAddressMask;
   event.time = time = (words[1] & form.time) | (time & ~form.time);
-  event.size = third & (shared::kSmallBytes - 1);
-  event.stack = static_cast<std::uint32_t>(third >> shared::kStackShift);
+  event.size = allocation & (shared::kSmallBytes - 1);
+  event.stack = static_cast<std::uint32_t>(allocation >> shared::kStackShift);
   event.kind = form.as;
   event.interval_step = 0;
   return form.is_frequent;

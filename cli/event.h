@@ -23,10 +23,10 @@ struct Event {
 };
 
 // Appends the events in `words` to `events`; `time` is that of the ring's last event, which an untimed one takes for
-// its own. What has several forms in a ring comes out in one: kSmallAllocate as kAllocate, kUntimedFree as kFree.
-// Returns how many of the words they were: fewer than all when it met a word that begins no event, an interval that
-// there is none, or a last event that is cut off. If nobody cut it off, all are impossible unless the target's memory
-// was overwritten.
+// its own. What has several forms in a ring comes out in one: kSmallAllocate and kUntimedAllocate as kAllocate,
+// kUntimedFree as kFree. Returns how many of the words they were: fewer than all when it met a word that begins no
+// event, an interval that there is none, or a last event that is cut off. If nobody cut it off, all are impossible
+// unless the target's memory was overwritten.
 std::size_t decode_events(std::span<const std::uint64_t> words, std::uint64_t& time, std::vector<Event>& events);
 
 }  // namespace leakwatch

@@ -31,6 +31,7 @@ RingReader::Pass RingReader::pass(bool to_the_end) {
   // order, so it is never left.
   pass.until = std::min(pass.until, take_ring(0, region_.ring_words()));
   for (std::uint32_t i = 1; i < rings; ++i) pass.until = std::min(pass.until, take_ring(i, share));
+  if (is_exact()) sole_writer_.end_look(monotonic_ns, region_.header().sole_writer);
   heap_.expect_early_frees(may_free_early() ? std::optional(now(region_.settings().clock)) : std::nullopt);
   merger_.sort_ring(0);
   merger_.merge_until(pass.until, [this](std::size_t ring, const Event& event) {
@@ -52,7 +53,7 @@ RingReader::Pass RingReader::pass(bool to_the_end) {
 // timed; and are, when all that was published before we said so has been applied.
 bool RingReader::may_free_early() {
   shared::Header& header = region_.header();
-  if (region_.settings().sample_interval != 1 || header.joined.load(std::memory_order_relaxed) != 0) return false;
+  if (!is_exact() || header.joined.load(std::memory_order_relaxed) != 0) return false;
   if (timed_since_ == kEnd && heap_.unknown_frees() + heap_.implied_frees() != 0)
     header.frees_are_timed.store(1, std::memory_order_seq_cst);  // seen by others before the time is
   if (timed_since_ == kEnd && header.frees_are_timed.load(std::memory_order_relaxed) != 0)
@@ -79,6 +80,7 @@ std::uint64_t RingReader::take_ring(std::uint32_t index, std::size_t most_words)
   const SharedRegion::Look look = region_.look_at_words(index, most_words, words_);
   if (look == SharedRegion::Look::kNonsense) ++bad_records_;
   if (words_.empty()) return kEnd;
+  sole_writer_.saw(index);
   region_.give_back(index, decode(index, look));
   if (look == SharedRegion::Look::kAll) return kEnd;
   has_left_words_ = true;

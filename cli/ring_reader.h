@@ -12,6 +12,7 @@
 #include "cli/event_merger.h"
 #include "cli/heap_state.h"
 #include "cli/shared_region.h"
+#include "cli/sole_writer.h"
 #include "cli/thread_ledger.h"
 
 namespace leakwatch {
@@ -53,6 +54,7 @@ class RingReader {
 
   std::size_t look_at_rings(std::uint32_t rings);
   std::uint64_t take_ring(std::uint32_t index, std::size_t most_words);
+  bool is_exact() const { return region_.settings().sample_interval == 1; }
   bool may_free_early();
   std::size_t decode(std::uint32_t index, SharedRegion::Look look);
 
@@ -60,6 +62,7 @@ class RingReader {
   EventMerger merger_;
   HeapState heap_;
   ThreadLedger threads_;
+  SoleWriter sole_writer_;
   std::vector<std::uint64_t> words_;
   std::vector<std::uint64_t> times_;  // of each ring's last event
   std::uint64_t bad_records_ = 0;

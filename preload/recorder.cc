@@ -45,6 +45,33 @@ struct Allocation {
   std::uint64_t step;  // of the interval that made it a sample
 };
 
+// What Header::sole_writer is; 0 in sampled mode, where there is none.
+inline std::uint32_t sole_writer(const Session& session) {
+  return session.exact ? session.header->sole_writer.load(std::memory_order_relaxed) : 0;
+}
+
+// `ring` is the one that was written to. Its writer may do without time stamps from now on if it had read the word
+// before the last one.
+[[gnu::noinline]] void settle_sole_writer(Session& session, shared::Ring& ring, std::uint32_t word,
+                                          std::uint32_t before_stamp) {
+  if (word != 0 && shared::sole_ring(word) != session.index_of(ring)) {
+    session.header->sole_writer.store(0, std::memory_order_release);
+    word = 0;
+  }
+  if (word == 0)
+    ring.sole_writer = 0;
+  else if ((word & shared::kSoleWriterIs) != 0 && word == before_stamp)
+    ring.sole_writer = word;
+}
+
+// After each event of an address in exact mode, and before that takes effect: see shared_memory.h.
+[[gnu::always_inline]] inline void look_at_sole_writer(Session& session, shared::Ring& ring,
+                                                       std::uint32_t before_stamp) {
+  const std::uint32_t word = sole_writer(session);
+  if (word != ring.sole_writer) [[unlikely]]
+    settle_sole_writer(session, ring, word, before_stamp);
+}
+
 // Here and below: exact mode goes through in a straight line, as it comes through for every call.
 [[gnu::always_inline]] inline bool write_allocation_event(Session& session, ThreadState& thread,
                                                           const Allocation& what) {
@@ -59,14 +86,31 @@ struct Allocation {
   return write_event(session, thread, words, shared::kAllocationWaitNs);
 }
 
+// Without a time stamp, where the thread is the only one that writes. False, and nothing is done, where it may not be.
+[[gnu::always_inline]] inline bool write_untimed_allocation(Session& session, ThreadState& thread, void* block,
+                                                            std::size_t size, std::uint32_t sole,
+                                                            const void* hook_frame) {
+  if (sole == 0 || sole != thread.ring->sole_writer || size >= shared::kSmallBytes) return false;
+  const std::uint64_t words[] = {
+      shared::event_word(shared::EventKind::kUntimedAllocate, reinterpret_cast<std::uintptr_t>(block)),
+      size | take_stack(session, thread, hook_frame) << shared::kStackShift};
+  if (!write_event(session, thread, words, shared::kAllocationWaitNs)) lose_allocation(session);
+  look_at_sole_writer(session, *thread.ring, 0);
+  return true;
+}
+
 [[gnu::always_inline]] inline void write_allocation(Session& session, ThreadState& thread, void* block,
                                                     std::size_t size, std::uint64_t step, const void* hook_frame) {
   if (thread.ring == nullptr) return lose_allocation(session);  // no ring, so no room to take the stack in either
+  const std::uint32_t sole = sole_writer(session);
+  if (write_untimed_allocation(session, thread, block, size, sole, hook_frame)) return;
   // Before the walk: a time stamp waits for what came before it, and the walk can go on beside what comes after.
   const std::uint64_t time = time_stamp(session.clock);
   const std::uint64_t stack = take_stack(session, thread, hook_frame);
   if (!session.exact && !session.sampled.insert(block, false)) return lose_allocation(session);
-  if (write_allocation_event(session, thread, {block, size, time, stack, step})) return;
+  const bool is_written = write_allocation_event(session, thread, {block, size, time, stack, step});
+  if (session.exact) look_at_sole_writer(session, *thread.ring, sole);
+  if (is_written) return;
   lose_allocation(session);
   if (!session.exact) session.sampled.remove(block, false);
 }
@@ -105,7 +149,10 @@ struct Allocation {
 // that interrupted a hook of this thread) has nothing better than a try.
 [[gnu::always_inline]] inline bool write_free(Session& session, ThreadState& thread, bool nested, void* block,
                                               shared::EventKind kind) {
-  if (write_free_event(session, thread, nested, block, kind)) return true;
+  const bool is_written = write_free_event(session, thread, nested, block, kind);
+  shared::Ring& ring = nested || thread.ring == nullptr ? session.rings[0] : *thread.ring;
+  if (session.exact) look_at_sole_writer(session, ring, 0);
+  if (is_written) return true;
   lose_free(session);
   if (!nested) session.end(shared::End::kReaderSlow);
   return false;

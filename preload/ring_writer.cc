@@ -122,6 +122,7 @@ void claim_ring(Session& session, ThreadState& thread) {
       return;
     }
     thread.ring = &ring;
+    ring.sole_writer = 0;
     // The first event looks for itself.
     thread.quiet_until = ring.write_position.load(std::memory_order_relaxed);
     return;

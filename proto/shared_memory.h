@@ -28,7 +28,7 @@
 namespace leakwatch::shared {
 
 inline constexpr std::uint64_t kMagic = 0x3148435457'4b4c01;  // "\1LKWTCH1", little-endian on every machine we run on
-inline constexpr std::uint32_t kVersion = 4;
+inline constexpr std::uint32_t kVersion = 5;
 
 // --- events ---------------------------------------------------------------------------------------------------------
 //
@@ -37,6 +37,7 @@ inline constexpr std::uint32_t kVersion = 4;
 //   kind                word 0, low 56 bits   word 1   word 2                            word 3, low 32 bits
 //   kAllocate           address of the block  time     bytes that the program asked for  stack; above it: interval step
 //   kSmallAllocate      address of the block  time     the same; above it: stack
+//   kUntimedAllocate    address of the block  the same as word 2 of kSmallAllocate
 //   kFree               address of the block  time
 //   kUntimedFree        address of the block
 //   kReallocFree        address of the block  time
@@ -64,6 +65,20 @@ inline constexpr std::uint32_t kVersion = 4;
 // Header::frees_are_timed is 0. A free at each kTimedFreeEvery-th word is timed, so that few seem much older than they
 // are.
 //
+// An allocation may not be processed before the free that came before it, as then the next free would be taken for its
+// own. But a thread that is the only one to write for a while needs no time stamps: what it writes is in order. So the
+// reader, when it has seen events of one ring only for some time, says in Header::sole_writer that this ring is to be
+// the sole one; and, kSoleGraceNs later, if nobody has objected, that it is. Its owner takes one more time stamp after
+// it has read that, and from then on may write kUntimedAllocate, as long as the word stays what it was. Whoever has
+// written an event of an address to any other ring looks at the word then, before the event takes effect (the free is
+// done, the program learns the address), and sets it to 0 when it is not.
+//
+// Why that is exact. What comes after the event of another ring at its address, or anywhere in the sole writer's
+// program because of it, comes after the word was set to 0: the sole writer sees it, and takes a time stamp, later than
+// that event's. An event of another ring whose writer found no sole one was stamped and published, but for what a
+// processor has under way, before the reader named one, so before the grace was over: the sole writer's first time
+// stamp is later, and the reader, who ends the grace itself, sees it in every look after that.
+//
 // The lowest two bits of a kind say how many words follow the first: a reader has to know where the next event begins
 // before it can do anything else.
 enum class EventKind : std::uint8_t {
@@ -80,6 +95,7 @@ enum class EventKind : std::uint8_t {
   kThreadRelease = 10 << 2 | 3,
   kSmallAllocate = 11 << 2 | 2,  // step 0
   kUntimedFree = 12 << 2 | 0,
+  kUntimedAllocate = 13 << 2 | 1,  // step 0
 };
 
 enum class ThreadRelease : std::uint32_t { kJoined = 1, kDetached = 2 };
@@ -99,6 +115,7 @@ constexpr bool is_kind(EventKind kind) {
     case EventKind::kThreadRelease:
     case EventKind::kSmallAllocate:
     case EventKind::kUntimedFree:
+    case EventKind::kUntimedAllocate:
       return true;
   }
   return false;
@@ -111,13 +128,26 @@ inline constexpr std::uint32_t kAllocateWords = words_of(EventKind::kAllocate);
 inline constexpr std::uint32_t kFreeWords = words_of(EventKind::kFree);
 inline constexpr std::uint32_t kMostWords = kAllocateWords;  // of any event
 inline constexpr std::uint64_t kTimedFreeEvery = 16;
-inline constexpr std::uint64_t kSmallBytes = std::uint64_t{1} << 32;  // kSmallAllocate has less than these
+inline constexpr std::uint64_t kSmallBytes = std::uint64_t{1} << 32;  // these two have less
 inline constexpr int kKindShift = 56;
-inline constexpr int kStackShift = 32;  // in word 2 of kSmallAllocate
+inline constexpr int kStackShift = 32;  // in word 2 of kSmallAllocate, word 1 of kUntimedAllocate
 inline constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kKindShift) - 1;
 
 constexpr std::uint64_t event_word(EventKind kind, std::uint64_t address) {
   return static_cast<std::uint64_t>(kind) << kKindShift | (address & kAddressMask);
+}
+
+// --- the sole writer -------------------------------------------------------------------------------------------------
+//
+// Header::sole_writer: 0, or a ring that is to be the sole one that is written to, or is. The number tells it from what
+// was said of the same ring before.
+inline constexpr std::uint32_t kSoleWriterIs = 1;
+inline constexpr int kSoleRingBits = 12;
+constexpr std::uint32_t sole_writer_to_be(std::uint32_t ring, std::uint32_t number) {
+  return number << (kSoleRingBits + 1) | ring << 1;
+}
+constexpr std::uint32_t sole_ring(std::uint32_t word) {
+  return word >> 1 & ((1u << kSoleRingBits) - 1);
 }
 
 // --- the sampling interval ------------------------------------------------------------------------------------------
@@ -156,6 +186,7 @@ struct Ring {
   std::uint32_t lookups;                    // the writer's note: frees that had to be looked up
   std::atomic<std::uint64_t> cost_ticks;    // time that recording took in the program, when it is sampled: see below
   std::atomic<std::uint64_t> lookup_ticks;  // the same of frees that were looked up for nothing
+  std::uint32_t sole_writer;                // the writer's note: what it read before a time stamp, see above
   alignas(64) std::atomic<std::uint64_t> read_position;
   std::uint64_t reserved_1;
 };
@@ -170,6 +201,7 @@ inline constexpr std::uint64_t kMostCostTicks = std::uint64_t{1} << 15;
 
 inline constexpr std::uint32_t kSharedRing = 0xffffffff;
 inline constexpr std::uint32_t kMostRings = 4096;
+static_assert(kMostRings <= 1u << kSoleRingBits);
 
 // --- stacks ---------------------------------------------------------------------------------------------------------
 
@@ -254,6 +286,7 @@ struct Header {
   std::atomic<std::uint32_t> interval_step;
   // 1 once anybody learns that an event is missing.
   std::atomic<std::uint32_t> frees_are_timed;
+  std::atomic<std::uint32_t> sole_writer;
 
   // The reader's.
   alignas(64) std::atomic<std::uint64_t> heartbeat_ns;  // CLOCK_MONOTONIC; renewed at least every kHeartbeatNs
@@ -285,6 +318,7 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<std
 
 // How long things may take. The manual quotes these; change them together.
 inline constexpr std::uint64_t kHeartbeatNs = 100'000'000;       // the reader renews its heartbeat this often
+inline constexpr std::uint64_t kSoleGraceNs = 1'000'000;         // many times what a processor has under way
 inline constexpr std::uint64_t kStaleNs = 2'000'000'000;         // older: the reader is gone
 inline constexpr std::uint64_t kAllocationWaitNs = 200'000'000;  // then this allocation goes unrecorded
 inline constexpr std::uint64_t kFreeWaitNs = 1'000'000'000;      // then the session ends

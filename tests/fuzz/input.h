@@ -75,7 +75,8 @@ class Input {
 // A kind of the events that a heap is made of.
 inline shared::EventKind heap_kind(std::uint64_t number) {
   using enum shared::EventKind;
-  constexpr shared::EventKind kKinds[] = {kAllocate, kFree, kReallocFree, kReallocFailed, kSmallAllocate, kUntimedFree};
+  constexpr shared::EventKind kKinds[] = {kAllocate,      kFree,        kReallocFree,    kReallocFailed,
+                                          kSmallAllocate, kUntimedFree, kUntimedAllocate};
   return kKinds[number % std::size(kKinds)];
 }
 

@@ -15,7 +15,8 @@ using shared::EventKind;
 
 constexpr std::uint64_t kAllocate = std::uint64_t{7} << 56, kFree = std::uint64_t{9} << 56,
                         kReallocFree = std::uint64_t{13} << 56, kReallocFailed = std::uint64_t{17} << 56;
-constexpr std::uint64_t kSmallAllocate = std::uint64_t{46} << 56, kUntimedFree = std::uint64_t{48} << 56;
+constexpr std::uint64_t kSmallAllocate = std::uint64_t{46} << 56, kUntimedFree = std::uint64_t{48} << 56,
+                        kUntimedAllocate = std::uint64_t{53} << 56;
 constexpr std::uint64_t kTimeBefore = 5;
 constexpr std::uint64_t kHighest = 0x00ff'ffff'ffff'ffff;
 
@@ -46,6 +47,9 @@ TEST_CASE("events decode to what their words say") {
       {{kSmallAllocate | 0x10, 11, std::uint64_t{7} << 32 | 24}, {0x10, 11, 24, 7, EventKind::kAllocate}},
       {{kSmallAllocate | kHighest, 11, ~std::uint64_t{0}},
        {kHighest, 11, 0xffff'ffff, 0xffff'ffff, EventKind::kAllocate}},
+      {{kUntimedAllocate | 0x10, std::uint64_t{7} << 32 | 24}, {0x10, kTimeBefore, 24, 7, EventKind::kAllocate}},
+      {{kUntimedAllocate | kHighest, ~std::uint64_t{0}},
+       {kHighest, kTimeBefore, 0xffff'ffff, 0xffff'ffff, EventKind::kAllocate}},
       {{kUntimedFree | kHighest}, {kHighest, kTimeBefore, 0, 0, EventKind::kFree}},
   };
   for (const auto& [words, event] : table) {
@@ -80,16 +84,17 @@ TEST_CASE("events follow one another without gaps") {
 }
 
 TEST_CASE("an untimed event has the time of the one in front of it, whatever that is") {
-  const Decoded decoded = decode({kUntimedFree | 1, kFree | 2, 10, kUntimedFree | 3, kSmallAllocate | 4, 11, 8,
-                                  kUntimedFree | 5, kUntimedFree | 6, kAllocate | 7, 12, 8, 1, kUntimedFree | 8});
+  const Decoded decoded =
+      decode({kUntimedFree | 1, kFree | 2, 10, kUntimedFree | 3, kSmallAllocate | 4, 11, 8, kUntimedFree | 5,
+              kUntimedAllocate | 6, 8, kAllocate | 7, 12, 8, 1, kUntimedAllocate | 8, 8, kFree | 9, 13});
   CHECK(decoded.whole);
   std::vector<std::uint64_t> times, addresses;
   for (const Event& event : decoded.events) {
     times.push_back(event.time);
     addresses.push_back(event.address);
   }
-  CHECK(times == std::vector<std::uint64_t>{kTimeBefore, 10, 10, 11, 11, 11, 12, 12});
-  CHECK(addresses == std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6, 7, 8});
+  CHECK(times == std::vector<std::uint64_t>{kTimeBefore, 10, 10, 11, 11, 11, 12, 12, 13});
+  CHECK(addresses == std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9});
 }
 
 TEST_CASE("decoding appends to what is there, and goes on with its time") {
@@ -113,6 +118,7 @@ TEST_CASE("a cut-off event is refused and what came before it is kept") {
   CHECK_FALSE(decode({kReallocFree | 1}).whole);
   CHECK_FALSE(decode({kReallocFailed | 1}).whole);
   CHECK_FALSE(decode({kSmallAllocate | 1, 10}).whole);
+  CHECK_FALSE(decode({kUntimedAllocate | 1}).whole);
 }
 
 TEST_CASE("an interval that there is none ends the decoding") {
