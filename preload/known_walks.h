@@ -37,6 +37,7 @@ class KnownWalks {
     const std::uint32_t open = open_tables_.load(std::memory_order_acquire);
     if (open == 0) return shared::kNoStack;
     const std::uint32_t fullest = fullest_.load(std::memory_order_relaxed);
+    if (fullest >= kFirstLarge) prefetch_beside(fullest, open, walk);
     for (std::uint32_t table = fullest + 1; table-- != 0;) {
       if (const std::uint64_t stack = find_in(table, walk); stack != shared::kNoStack) [[likely]]
         return stack;
@@ -52,6 +53,7 @@ class KnownWalks {
 
  private:
   static constexpr std::size_t kSetPlaces = 2;
+  static constexpr std::uint32_t kFirstLarge = 3;  // of the tables that no cache holds
 
   static constexpr std::size_t size_of(std::uint32_t table) { return kFirstTable << 2 * table; }
   static constexpr std::size_t begin_of(std::uint32_t table) { return (size_of(table) - kFirstTable) / 3; }
@@ -73,6 +75,12 @@ class KnownWalks {
     const std::uint64_t difference = (place.low.load(std::memory_order_relaxed) ^ stack ^ walk.low) |
                                      (place.high.load(std::memory_order_relaxed) ^ walk.high);
     return stack & -std::uint64_t{difference == 0};
+  }
+  // Where a walk may be that is not in the fullest table: one wait for memory is enough.
+  [[gnu::always_inline]] void prefetch_beside(std::uint32_t fullest, std::uint32_t open,
+                                              const Fingerprint& walk) const {
+    __builtin_prefetch(set_in(fullest - 1, walk));
+    if (fullest + 1 < open) __builtin_prefetch(set_in(fullest + 1, walk));
   }
   bool open(std::uint32_t table);
   void count(std::uint32_t table);
