@@ -129,6 +129,7 @@ void check_unharmed(const CalledProgram& program, int calls_under_signals = 0) {
 
 // A signal wakes the sleeper, which then looks at itself.
 void check_wakes_up(const CalledProgram& program, int signal = SIGUSR1) {
+  check(waits_for([&] { return program.is_asleep(); }), "does not sleep again");  // pause(2) misses what comes before
   const int before = program.counters().checks;
   kill(program.pid(), signal);
   check(waits_for([&] { return program.counters().checks > before && program.is_asleep(); }), "does not wake up");

@@ -41,6 +41,7 @@ void check_unharmed(const CalledProgram& program, int calls_under_signals = 0) {
 
 // A signal wakes the sleeper, which then looks at itself.
 void check_wakes_up(const CalledProgram& program) {
+  CHECK(waits_for([&] { return program.is_asleep(); }));  // pause(2) misses what comes before it sleeps
   const int before = program.counters().checks;
   kill(program.pid(), SIGUSR1);
   CHECK(waits_for([&] { return program.counters().checks > before && program.is_asleep(); }));
