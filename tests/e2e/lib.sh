@@ -43,7 +43,7 @@ sums() {
       at = index(";" stack ";", ";" (leaf ? substr(frame, 2) : frame) ";")
       if (leaf ? at == 1 : at) { for (i = 0; i < 4; i++) s[i] += $(i + 2) }
     }
-    END { printf "%d %d %d %d\n", s[0], s[1], s[2], s[3] }'
+    END { printf "%.0f %.0f %.0f %.0f\n", s[0], s[1], s[2], s[3] }  # %d of mawk has 32 bits'
 }
 
 # expect WHAT ACTUAL WANTED
