@@ -25,7 +25,7 @@ namespace leakwatch {
 
 class EarlyFrees {
  public:
-  // From now on, those that come were published by `looked`, so their allocations were stamped by then. Without it,
+  // From now on, those that come were published by `looked`, so their allocations had happened by then. Without it,
   // none comes early.
   void expect(std::optional<std::uint64_t> looked) { looked_ = looked; }
   bool are_expected() const { return looked_.has_value(); }

@@ -49,8 +49,9 @@ RingReader::Pass RingReader::pass(bool to_the_end) {
 }
 
 // Of what was just taken from the rings. Only beside other threads (which had their ring before they published the
-// block): one alone has written all in order. Once a free was of no known block, or one was not written, frees must be
-// timed; and are, when all that was published before we said so has been applied.
+// block): one alone has written all in order, and so has one that is the sole writer. Once a free was of no known
+// block, or one was not written, frees must be timed; and are, when all that was published before we said so has been
+// applied.
 bool RingReader::may_free_early() {
   shared::Header& header = region_.header();
   if (!is_exact() || header.joined.load(std::memory_order_relaxed) != 0) return false;
@@ -59,7 +60,7 @@ bool RingReader::may_free_early() {
   if (timed_since_ == kEnd && header.frees_are_timed.load(std::memory_order_relaxed) != 0)
     timed_since_ = now(region_.settings().clock);
   const bool has_others = region_.rings_used() > 2 || times_[0] != 0;  // or on the shared ring
-  return applied_until_ < timed_since_ && has_others;
+  return applied_until_ < timed_since_ && has_others && !sole_writer_.is_settled();
 }
 
 // Returns how many of them hold words, one at least.
@@ -92,10 +93,10 @@ std::uint64_t RingReader::take_ring(std::uint32_t index, std::size_t most_words)
 std::size_t RingReader::decode(std::uint32_t index, SharedRegion::Look look) {
   std::vector<Event>& events = merger_.ring(index);
   const std::size_t before = events.size();
-  // If nothing was left of the ring, what is new was published after that time; and a thread may have slept since its
-  // last event. An untimed event may thus come to stand above a timed one behind it, which was stamped but not
-  // published by then: that one is late in no other respect, as all that was looked at has been applied up to there,
-  // and whatever comes after it at its address is stamped later.
+  // If nothing was left of the ring, what is new was published after that time, and so before anything that follows at
+  // its address was stamped; and a thread may have slept since its last event. An untimed event may thus come to stand
+  // above a timed one behind it, which was stamped but not published by then: that one is late in no other respect, as
+  // all that was looked at has been applied up to there, and whatever comes after it at its address is stamped later.
   times_[index] = std::max(times_[index], applied_until_);
   const std::size_t used = decode_events(words_, times_[index], events);
   events_ += events.size() - before;

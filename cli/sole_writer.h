@@ -27,12 +27,16 @@ class SoleWriter {
     if (seen == kNone) return;
     if (seen != ring_) {
       ring_ = seen;
+      settled_looks_ = 0;
       since_ = now();
+      // Who wrote there may not have seen it, and then does not take it back.
+      if (named_ != 0) word.compare_exchange_strong(named_, 0, std::memory_order_seq_cst);
       named_ = 0;
       return;
     }
     if (ring_ == kSeveral) return;
     std::uint32_t held = word.load(std::memory_order_acquire);
+    settled_looks_ = held != 0 && held == (named_ | shared::kSoleWriterIs) ? settled_looks_ + 1 : 0;
     if (held == 0 && now() - since_ >= kAloneNs) {
       named_ = shared::sole_writer_to_be(ring_, ++number_);
       word.compare_exchange_strong(held, named_, std::memory_order_seq_cst);
@@ -42,13 +46,18 @@ class SoleWriter {
     }
   }
 
+  // What the last look found is the sole writer's, and nobody had taken it back by the end of it; and so it was before:
+  // no event that came before one of these is still to come.
+  bool is_settled() const { return settled_looks_ >= 2; }
+
  private:
-  static constexpr std::uint32_t kSeveral = 0, kNone = ~std::uint32_t{0};  // nobody owns ring 0
+  static constexpr std::uint32_t kSeveral = 0, kNone = ~std::uint32_t{0};  // ring 0 has several writers by itself
 
   std::uint32_t seen_ = kNone;     // ring of this look
   std::uint32_t ring_ = kSeveral;  // of all looks since then
   std::uint64_t since_ = 0;        // alone, or named
   std::uint32_t named_ = 0;
+  std::uint64_t settled_looks_ = 0;
   std::uint32_t number_ = 0;
 };
 

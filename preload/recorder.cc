@@ -45,28 +45,28 @@ struct Allocation {
   std::uint64_t step;  // of the interval that made it a sample
 };
 
-// What Header::sole_writer is; 0 in sampled mode, where there is none.
 inline std::uint32_t sole_writer(const Session& session) {
-  return session.exact ? session.header->sole_writer.load(std::memory_order_relaxed) : 0;
+  return session.header->sole_writer.load(std::memory_order_relaxed);
 }
 
-// `ring` is the one that was written to. Its writer may do without time stamps from now on if it had read the word
-// before the last one.
+// `ring` is the one that was written to. Its writer may do without time stamps from now on if `before_stamp` is the
+// word, which was read before the last time stamp in the ring. Several threads may be here with ring 0: its note is
+// never anything but 0.
 [[gnu::noinline]] void settle_sole_writer(Session& session, shared::Ring& ring, std::uint32_t word,
                                           std::uint32_t before_stamp) {
   if (word != 0 && shared::sole_ring(word) != session.index_of(ring)) {
     session.header->sole_writer.store(0, std::memory_order_release);
     word = 0;
   }
-  if (word == 0)
-    ring.sole_writer = 0;
-  else if ((word & shared::kSoleWriterIs) != 0 && word == before_stamp)
-    ring.sole_writer = word;
+  const bool is_sole = (word & shared::kSoleWriterIs) != 0 && word == before_stamp;
+  if ((is_sole || word == 0) && ring.sole_writer != word) ring.sole_writer = word;
 }
 
 // After each event of an address in exact mode, and before that takes effect: see shared_memory.h.
 [[gnu::always_inline]] inline void look_at_sole_writer(Session& session, shared::Ring& ring,
                                                        std::uint32_t before_stamp) {
+  std::atomic_signal_fence(
+      std::memory_order_seq_cst);  // the grace allows for what the processor does, not the compiler
   const std::uint32_t word = sole_writer(session);
   if (word != ring.sole_writer) [[unlikely]]
     settle_sole_writer(session, ring, word, before_stamp);
@@ -102,14 +102,14 @@ inline std::uint32_t sole_writer(const Session& session) {
 [[gnu::always_inline]] inline void write_allocation(Session& session, ThreadState& thread, void* block,
                                                     std::size_t size, std::uint64_t step, const void* hook_frame) {
   if (thread.ring == nullptr) return lose_allocation(session);  // no ring, so no room to take the stack in either
-  const std::uint32_t sole = sole_writer(session);
+  const std::uint32_t sole = session.exact ? sole_writer(session) : 0;
   if (write_untimed_allocation(session, thread, block, size, sole, hook_frame)) return;
   // Before the walk: a time stamp waits for what came before it, and the walk can go on beside what comes after.
   const std::uint64_t time = time_stamp(session.clock);
   const std::uint64_t stack = take_stack(session, thread, hook_frame);
   if (!session.exact && !session.sampled.insert(block, false)) return lose_allocation(session);
   const bool is_written = write_allocation_event(session, thread, {block, size, time, stack, step});
-  if (session.exact) look_at_sole_writer(session, *thread.ring, sole);
+  if (session.exact) look_at_sole_writer(session, *thread.ring, is_written ? sole : 0);
   if (is_written) return;
   lose_allocation(session);
   if (!session.exact) session.sampled.remove(block, false);

@@ -17,8 +17,9 @@
 // The file is sparse: what nobody touched costs nothing. What the target touches is charged to the target, so areas
 // fill from their start.
 //
-// Trust: the reader copies first and validates after. The writer never reads back anything but `read_position`, the
-// heartbeat and the settings, and checks the settings once when it maps them (the interval's step each time).
+// Trust: the reader copies first and validates after. The writer checks the settings once when it maps them (the
+// interval's step each time). What else it reads back (positions, the heartbeat, what one of both says of how frees and
+// allocations are to be written) leads it nowhere outside of the memory, whatever it is.
 #pragma once
 
 #include <atomic>
@@ -68,16 +69,17 @@ inline constexpr std::uint32_t kVersion = 5;
 // An allocation may not be processed before the free that came before it, as then the next free would be taken for its
 // own. But a thread that is the only one to write for a while needs no time stamps: what it writes is in order. So the
 // reader, when it has seen events of one ring only for some time, says in Header::sole_writer that this ring is to be
-// the sole one; and, kSoleGraceNs later, if nobody has objected, that it is. Its owner takes one more time stamp after
-// it has read that, and from then on may write kUntimedAllocate, as long as the word stays what it was. Whoever has
-// written an event of an address to any other ring looks at the word then, before the event takes effect (the free is
-// done, the program learns the address), and sets it to 0 when it is not.
+// the sole one; and, kSoleGraceNs later, if nobody has objected, that it is. Its owner writes one more time stamp,
+// taken after it has read that, and may then write kUntimedAllocate as long as the word stays what it was. Whoever has
+// written an event of an address to any ring looks at the word then, before the event takes effect (the free is done,
+// the program learns the address), and sets it to 0 when another ring is named.
 //
-// Why that is exact. What comes after the event of another ring at its address, or anywhere in the sole writer's
-// program because of it, comes after the word was set to 0: the sole writer sees it, and takes a time stamp, later than
-// that event's. An event of another ring whose writer found no sole one was stamped and published, but for what a
-// processor has under way, before the reader named one, so before the grace was over: the sole writer's first time
-// stamp is later, and the reader, who ends the grace itself, sees it in every look after that.
+// Why that is exact. What follows an event of another ring, at its address or anywhere in the sole writer's program,
+// follows the word's being set to 0: the sole writer sees it, and takes a time stamp, later than that event's. An event
+// of another ring whose writer saw no other ring named was stamped and published, but for what a processor has under
+// way, before the reader named one, so before the grace was over: the sole writer's first time stamp is later, and the
+// reader, who ends the grace itself, sees that event in every look after that. So all that came before an untimed
+// allocation in other rings came before the last time stamp in its own, and whenever it is read, that is at hand.
 //
 // The lowest two bits of a kind say how many words follow the first: a reader has to know where the next event begins
 // before it can do anything else.
@@ -128,7 +130,7 @@ inline constexpr std::uint32_t kAllocateWords = words_of(EventKind::kAllocate);
 inline constexpr std::uint32_t kFreeWords = words_of(EventKind::kFree);
 inline constexpr std::uint32_t kMostWords = kAllocateWords;  // of any event
 inline constexpr std::uint64_t kTimedFreeEvery = 16;
-inline constexpr std::uint64_t kSmallBytes = std::uint64_t{1} << 32;  // these two have less
+inline constexpr std::uint64_t kSmallBytes = std::uint64_t{1} << 32;  // kSmallAllocate and kUntimedAllocate have less
 inline constexpr int kKindShift = 56;
 inline constexpr int kStackShift = 32;  // in word 2 of kSmallAllocate, word 1 of kUntimedAllocate
 inline constexpr std::uint64_t kAddressMask = (std::uint64_t{1} << kKindShift) - 1;
@@ -141,6 +143,7 @@ constexpr std::uint64_t event_word(EventKind kind, std::uint64_t address) {
 //
 // Header::sole_writer: 0, or a ring that is to be the sole one that is written to, or is. The number tells it from what
 // was said of the same ring before.
+inline constexpr std::uint64_t kSoleGraceNs = 1'000'000;  // many times what a processor has under way
 inline constexpr std::uint32_t kSoleWriterIs = 1;
 inline constexpr int kSoleRingBits = 12;
 constexpr std::uint32_t sole_writer_to_be(std::uint32_t ring, std::uint32_t number) {
@@ -318,7 +321,6 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<std
 
 // How long things may take. The manual quotes these; change them together.
 inline constexpr std::uint64_t kHeartbeatNs = 100'000'000;       // the reader renews its heartbeat this often
-inline constexpr std::uint64_t kSoleGraceNs = 1'000'000;         // many times what a processor has under way
 inline constexpr std::uint64_t kStaleNs = 2'000'000'000;         // older: the reader is gone
 inline constexpr std::uint64_t kAllocationWaitNs = 200'000'000;  // then this allocation goes unrecorded
 inline constexpr std::uint64_t kFreeWaitNs = 1'000'000'000;      // then the session ends

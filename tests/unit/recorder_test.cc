@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What becomes of one call in exact mode: the words that a free takes, when it is timed, and what is said of one that
-// could not be written.
+// What becomes of one call in exact mode: the words that it takes, when they are timed, what is said of an event that
+// could not be written, and how the sole writer and others go by Header::sole_writer.
 #include "preload/recorder.h"
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <iterator>
+#include <mutex>
+#include <thread>
 #include <vector>
 
+#include "cli/drain.h"
 #include "preload/ring_writer.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/own_thread.h"
@@ -168,6 +175,157 @@ TEST_CASE("whoever writes of an address to another ring than the sole one takes 
     CHECK(takes_it_back([] { preload::record_realloc_free(&block); }));
     CHECK(takes_it_back([] { preload::record_realloc_failure(&block); }));
   }
+}
+
+TEST_CASE("a thread without a ring takes the word back too") {
+  SharedRegion region(kExact);
+  PreloadSession session(region);
+  const Joined joined(session);
+  shared::Ring* const ring = own_thread().ring;
+  own_thread().ring = nullptr;
+  region.header().sole_writer = shared::sole_writer_to_be(kRing, 1) | shared::kSoleWriterIs;
+  free_some(1);
+  own_thread().ring = ring;
+  CHECK(kinds_in(region, 0) == std::vector{EventKind::kFree});
+  CHECK(region.header().sole_writer == 0);
+}
+
+TEST_CASE("what was said and taken back is not believed when it stands there again") {
+  SharedRegion region(kExact);
+  PreloadSession session(region);
+  const Joined joined(session);
+  const std::uint32_t word = shared::sole_writer_to_be(kRing, 1) | shared::kSoleWriterIs;
+  region.header().sole_writer = word;
+  allocate_some(1);
+  region.header().sole_writer = 0;
+  free_some(1);
+  region.header().sole_writer = word;
+  kinds_in(region, kRing);
+  allocate_some(1);
+  CHECK(kinds_in(region, kRing) == std::vector{EventKind::kSmallAllocate});
+}
+
+void fill_ring(PreloadSession& session) {
+  shared::Ring& ring = *own_thread().ring;
+  ring.write_position = ring.read_position + session->ring_words;
+  own_thread().quiet_until = ring.write_position;
+}
+
+TEST_CASE("an allocation that is given up is no time stamp, and is counted, timed or not") {
+  SharedRegion region(kExact);
+  PreloadSession session(region);
+  const Joined joined(session);
+  region.header().heartbeat_ns = ~std::uint64_t{0};  // the reader is there
+  region.header().sole_writer = shared::sole_writer_to_be(kRing, 1) | shared::kSoleWriterIs;
+  for (const bool is_sole : {false, true}) {
+    fill_ring(session);
+    allocate_some(1);
+    CHECK(region.header().lost_allocations == (is_sole ? 2 : 1));
+    CHECK(region.header().frees_are_timed == 1);
+    std::vector<std::uint64_t> words;
+    take_words(region, kRing, words);
+    if (is_sole) break;
+    allocate_some(2);
+    CHECK(kinds_in(region, kRing) == std::vector{EventKind::kSmallAllocate, EventKind::kUntimedAllocate});
+  }
+}
+
+// The word is written while the thread waits for room.
+template <class Write>
+std::uint32_t word_after(SharedRegion& region, PreloadSession& session, std::uint32_t word, Write write) {
+  fill_ring(session);
+  shared::Ring& ring = *own_thread().ring;
+  std::thread reader([&] {
+    while (region.header().writers_waiting == 0) std::this_thread::yield();
+    region.header().sole_writer = word;
+    ring.read_position = ring.write_position.load();
+    region.header().progress.fetch_add(1);
+  });
+  write();
+  reader.join();
+  return region.header().sole_writer;
+}
+
+TEST_CASE("the word is looked at when the event has been written") {
+  SharedRegion region(kExact);
+  PreloadSession session(region);
+  const Joined joined(session);
+  region.header().heartbeat_ns = ~std::uint64_t{0};
+  const std::uint32_t own = shared::sole_writer_to_be(kRing, 1) | shared::kSoleWriterIs;
+  const std::uint32_t others = shared::sole_writer_to_be(kRing + 1, 2);
+  CHECK(word_after(region, session, others, [] { free_some(1); }) == 0);
+  CHECK(word_after(region, session, others, [] { allocate_some(1); }) == 0);
+  region.header().sole_writer = own;
+  allocate_some(1);
+  CHECK(word_after(region, session, others, [] { allocate_some(1); }) == 0);  // untimed
+  // Said after the time stamp: one more is to be written.
+  CHECK(word_after(region, session, own, [] { allocate_some(1); }) == own);
+  CHECK(own_thread().ring->sole_writer == 0);
+  allocate_some(1);
+  CHECK(own_thread().ring->sole_writer == own);
+}
+
+// A few places, where whoever comes puts a block, or frees the one that is there. No other block is at its address in
+// between, as with a real allocator.
+class Places {
+ public:
+  void visit(std::uint64_t number) {
+    const std::lock_guard lock(mutex_);
+    bool& is_taken = is_taken_[number % kPlaces];
+    char* block = &blocks_[number % kPlaces];
+    if (is_taken)
+      preload::record_free(block);
+    else
+      preload::record_allocation(block, 8, __builtin_frame_address(0));
+    is_taken = !is_taken;
+    allocations_ += is_taken;
+  }
+  HeapCounters truth() const {
+    const auto live = std::count(std::begin(is_taken_), std::end(is_taken_), true);
+    return {allocations_, 8 * allocations_, live, 8 * live};
+  }
+
+ private:
+  static constexpr std::size_t kPlaces = 3;
+  std::mutex mutex_;
+  char blocks_[kPlaces]{};
+  bool is_taken_[kPlaces]{};
+  std::int64_t allocations_ = 0;
+};
+
+TEST_CASE("threads are counted exactly of which one is alone for a while, until the other breaks in") {
+  SharedRegion region(kExact);
+  PreloadSession session(region);
+  Drain drain(region);
+  Places places;
+  constexpr int kTimes = 40;
+  std::atomic<bool> is_over{false};
+  std::thread guest([&] {
+    const Joined joined(session);
+    for (int i = 0; i < kTimes; ++i) {
+      for (int visits = i % 5; visits >= 0; --visits) places.visit(static_cast<std::uint64_t>(i + visits));
+      std::this_thread::sleep_for(std::chrono::milliseconds(i % 3 * 15));
+    }
+    preload::release_ring(own_thread());
+    is_over = true;
+  });
+  int times_alone = 0;
+  {
+    const Joined joined(session);
+    for (std::uint64_t i = 0; !is_over; ++i) {
+      const std::uint32_t before = own_thread().ring->sole_writer;
+      places.visit(i * 0x9e3779b97f4a7c15 >> 40);
+      times_alone += before == 0 && own_thread().ring->sole_writer != 0;
+    }
+    preload::release_ring(own_thread());
+  }
+  guest.join();
+  CHECK(times_alone > 0);
+  const Drain::Summary summary = drain.summary(0);
+  CHECK(summary.heap == places.truth());
+  CHECK(summary.unknown_frees == 0);
+  CHECK(summary.implied_frees == 0);
+  CHECK(region.header().frees_are_timed == 0);
 }
 
 // It may have interrupted the sole writer itself, whose ring is then not written to.

@@ -4,6 +4,7 @@
 // it, that it catches up, and that it ends whatever overwritten memory says.
 #include "cli/ring_reader.h"
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -170,21 +171,95 @@ TEST_CASE_METHOD(Reading, "an untimed free that nobody could have timed any more
   CHECK(reader.heap().unknown_frees() == 1);
 }
 
-TEST_CASE_METHOD(Reading, "one free of no known block does not hide what is allocated and freed there for ever after") {
-  writer.write(2, allocation(32, stamp(), 1));
-  writer.write(1, release(16, stamp()));
-  reader.pass(false);
-  for (int i = 0; i < 100; ++i) {
-    const std::uint64_t last = stamp();
-    while (stamp() <= last) continue;
-    writer.write(1, allocation(16, stamp(), 1));
-    writer.write(1, untimed_release(16));
+std::vector<std::uint64_t> untimed_allocation(std::uint64_t address) {
+  return {shared::event_word(EventKind::kUntimedAllocate, address), 1};
+}
+
+// What is read of a ring that is alone, one event at a time, until that ring is the sole one.
+bool becomes_sole_one(Reading& reading, std::uint32_t ring) {
+  const std::atomic<std::uint32_t>& word = reading.region.header().sole_writer;
+  for (const std::uint64_t begin = stamp(); stamp() - begin < 10'000'000'000;) {
+    if (shared::sole_ring(word) == ring && (word & shared::kSoleWriterIs) != 0) return true;
+    reading.writer.write(ring, allocation(16, stamp(), 1));
+    reading.writer.write(ring, release(16, stamp()));
+    reading.reader.pass(false);
+  }
+  return false;
+}
+
+TEST_CASE("one free of no known block does not hide what is allocated and freed there for ever after") {
+  for (const bool is_sole : {false, true}) {
+    INFO(is_sole);
+    Reading that;
+    that.writer.write(2, allocation(32, stamp(), 1));
+    if (is_sole) REQUIRE(becomes_sole_one(that, 1));
+    that.writer.write(1, release(16, stamp()));
+    that.reader.pass(false);
+    const auto allocate = [&] { that.writer.write(1, is_sole ? untimed_allocation(16) : allocation(16, stamp(), 1)); };
+    for (int i = 0; i < 100; ++i) {
+      const std::uint64_t last = stamp();
+      while (stamp() <= last) continue;
+      allocate();
+      that.writer.write(1, untimed_release(16));
+      that.reader.pass(false);
+    }
+    allocate();
+    passes_to_catch_up(that.reader, false);
+    CHECK(that.reader.heap().live_blocks() == 2);
+    CHECK(that.region.header().frees_are_timed == 1);
+  }
+}
+
+// The other one is about to take the word back.
+TEST_CASE_METHOD(Reading, "a block of the sole writer may be freed early by another thread") {
+  REQUIRE(becomes_sole_one(*this, 2));
+  for (int i = 0; i < 5; ++i) {
+    writer.write(2, untimed_allocation(32));
+    writer.write(2, untimed_release(32));
     reader.pass(false);
   }
+  writer.write(3, untimed_release(16));
+  reader.pass(false);
+  writer.write(2, untimed_allocation(16));
+  for (int i = 0; i < 3; ++i) passes_to_catch_up(reader, false);
+  CHECK(reader.heap().live_blocks() == 0);
+  CHECK(reader.heap().unknown_frees() == 0);
+}
+
+TEST_CASE_METHOD(Reading, "a ring that is the only one with events becomes the sole one, and others may be there") {
+  writer.write(3, {});
+  CHECK(becomes_sole_one(*this, 2));
+}
+
+TEST_CASE("in sampled mode no ring is the sole one") {
+  SharedRegion region({.sample_interval = 1000, .clock = shared::Clock::kMonotonic});
+  RegionWriter writer(region);
+  RingReader reader(region);
+  for (const std::uint64_t begin = stamp(); stamp() - begin < 3 * SoleWriter::kAloneNs;) {
+    writer.write(1, release(16, stamp()));
+    reader.pass(false);
+  }
+  CHECK(region.header().sole_writer == 0);
+}
+
+// Taken for what had happened by the pass before, though it came after.
+TEST_CASE_METHOD(Reading, "an untimed allocation comes after what other rings had before it") {
   writer.write(1, allocation(16, stamp(), 1));
+  writer.write(2, release(16, stamp()));
+  writer.write(1, untimed_allocation(16));  // for want of a time stamp after the free, too early
+  writer.write(3, allocation(32, stamp(), 1));
+  writer.write(3, untimed_release(32));
+  writer.write(3, untimed_allocation(32));
   passes_to_catch_up(reader, false);
+  CHECK(reader.heap().implied_frees() == 1);
+  writer.write(1, untimed_allocation(48));
+  passes_to_catch_up(reader, false);
+  writer.write(2, release(48, stamp()));
+  passes_to_catch_up(reader, false);
+  writer.write(1, untimed_allocation(48));
+  passes_to_catch_up(reader, false);
+  CHECK(reader.heap().implied_frees() == 1);
   CHECK(reader.heap().live_blocks() == 2);
-  CHECK(region.header().frees_are_timed == 1);
 }
 
 TEST_CASE_METHOD(Reading, "a free that was not written, known by the next block at its address, has frees timed") {

@@ -3,6 +3,7 @@
 // When the reader names a ring the only one that is written to, and when it says so for good.
 #include "cli/sole_writer.h"
 
+#include <functional>
 #include <initializer_list>
 
 #include "tests/unit/catch.h"
@@ -59,6 +60,32 @@ TEST_CASE_METHOD(Looks, "the grace begins when the ring has been named") {
   CHECK_FALSE(is_sole(3));
 }
 
+TEST_CASE_METHOD(Looks, "it is settled when two looks found its ring only, and nobody has taken it back") {
+  const auto take_back = [this] {
+    word = 0;
+    look({3}, 0);
+  };
+  for (const std::function<void()>& unsettle :
+       std::initializer_list<std::function<void()>>{take_back, [this] { look({4}, 0); },
+                                                    [this] {
+                                                      look({3, 4}, 0);
+                                                    }}) {
+    take_back();
+    look_until_named(3);
+    look({3}, shared::kSoleGraceNs);
+    REQUIRE(is_sole(3));
+    CHECK_FALSE(sole.is_settled());
+    look({3}, 0);
+    CHECK_FALSE(sole.is_settled());
+    look({3}, 0);
+    CHECK(sole.is_settled());
+    look({}, 0);
+    CHECK(sole.is_settled());
+    unsettle();
+    CHECK_FALSE(sole.is_settled());
+  }
+}
+
 TEST_CASE_METHOD(Looks, "looks that find nothing change nothing") {
   look({3}, 0);
   for (int i = 0; i < 10; ++i) look({}, SoleWriter::kAloneNs);
@@ -109,13 +136,38 @@ TEST_CASE_METHOD(Looks, "who takes it back during the grace is heard, and the ne
   CHECK(word != sole_one);
 }
 
-TEST_CASE_METHOD(Looks, "what stands there from overwritten memory, or of an earlier ring, is not made the sole one") {
+TEST_CASE_METHOD(Looks, "who takes it back at the last moment is heard") {
   look({3}, 0);
   look_until_named(3);
+  now += shared::kSoleGraceNs;
+  sole.saw(3);
+  sole.end_look([this] { return word = 0, now; }, word);
+  CHECK(word == 0);
+}
+
+TEST_CASE_METHOD(Looks, "the name is given before the grace's clock is read") {
+  look({3}, 0);
+  now += SoleWriter::kAloneNs;
+  std::uint32_t last_seen = 0;
+  sole.saw(3);
+  sole.end_look([&] { return last_seen = word, now; }, word);
+  CHECK(last_seen != 0);
+}
+
+// Who wrote to the other ring had looked before it was named, or wrote of threads.
+TEST_CASE_METHOD(Looks, "words in another ring during the grace end it, and the ring may be named again") {
+  look({3}, 0);
+  look_until_named(3);
+  look({3, 4}, 0);
+  CHECK(word == 0);
+  look({3}, 0);
+  look_until_named(3);
+  look({3}, shared::kSoleGraceNs);
+  CHECK(is_sole(3));
+}
+
+TEST_CASE_METHOD(Looks, "what stands there from overwritten memory is left to those who write") {
   look({4}, 0);
-  look({4}, 10 * SoleWriter::kAloneNs);
-  CHECK_FALSE(is_sole(3));
-  CHECK_FALSE(is_sole(4));
   word = 0x12344;
   for (int i = 0; i < 100; ++i) look({4}, kMs);
   CHECK(word == 0x12344);
