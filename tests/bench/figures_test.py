@@ -131,6 +131,12 @@ class Growth(unittest.TestCase):
         growth.report(bench, "stacks", self.points((1, 10), (10, 21)), "no memory")
         self.assertEqual(bench.figures["growth stacks"][0], [2.1])
 
+    def test_a_cost_below_zero_is_noise_and_no_figure(self):
+        bench = harness.Bench(pathlib.Path("/"), True, 3)
+        growth.report(bench, "threads", self.points((1, 10), (2, -1)), "")
+        self.assertIn("not quiet", bench.reasons["growth threads"])
+        self.assertNotIn("growth threads", bench.figures)
+
 
 def times(**modes):
     return {mode: {"": value, ", processor": value / 2} for mode, value in modes.items()}

@@ -173,6 +173,9 @@ def report(bench, name, points, stopped):
     if len(points) < 2:
         bench.give_up(key, f"it stopped {stopped}")
         return
+    if min(point.exact for point in points) <= 0:
+        bench.give_up(key, "an event cost less than without us: the machine was not quiet, or the rounds are too few")
+        return
     figure = flatness(name, points)
     if not stopped or targets.BY_KEY[key].verdict(figure) == targets.MISSED:
         bench.report(key, figure, f"stopped {stopped}" if stopped else "")
