@@ -33,7 +33,7 @@ class KnownWalks {
   void start(void* memory) { places_ = static_cast<Place*>(memory); }
 
   // The id of the stack, or shared::kNoStack.
-  std::uint64_t find(const Fingerprint& walk) const {
+  [[gnu::always_inline]] std::uint64_t find(const Fingerprint& walk) const {
     const std::uint32_t open = open_tables_.load(std::memory_order_acquire);
     if (open == 0) return shared::kNoStack;
     const std::uint32_t fullest = fullest_.load(std::memory_order_relaxed);

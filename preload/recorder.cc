@@ -10,6 +10,7 @@
 #include "preload/recording_cost.h"
 #include "preload/ring_writer.h"
 #include "preload/session_start.h"
+#include "preload/sole_writer.h"
 #include "preload/unwind.h"
 #include "preload/wake_page.h"
 #include "preload/watched_call.h"
@@ -37,82 +38,65 @@ void lose_free(Session& session) {
   lose(session, session.header->lost_frees);
 }
 
+// Of one block, to be written.
 struct Allocation {
-  void* block;
+  const void* block;
   std::size_t size;
   std::uint64_t time;
   std::uint64_t stack;
   std::uint64_t step;  // of the interval that made it a sample
 };
 
-inline std::uint32_t sole_writer(const Session& session) {
-  return session.header->sole_writer.load(std::memory_order_relaxed);
-}
-
-// `ring` is the one that was written to. Its writer may do without time stamps from now on if `before_stamp` is the
-// word, which was read before the last time stamp in the ring. Several threads may be here with ring 0: its note is
-// never anything but 0.
-[[gnu::noinline]] void settle_sole_writer(Session& session, shared::Ring& ring, std::uint32_t word,
-                                          std::uint32_t before_stamp) {
-  if (word != 0 && shared::sole_ring(word) != session.index_of(ring)) {
-    session.header->sole_writer.store(0, std::memory_order_release);
-    word = 0;
-  }
-  const bool is_sole = (word & shared::kSoleWriterIs) != 0 && word == before_stamp;
-  if ((is_sole || word == 0) && ring.sole_writer != word) ring.sole_writer = word;
-}
-
-// After each event of an address in exact mode, and before that takes effect: see shared_memory.h.
-[[gnu::always_inline]] inline void look_at_sole_writer(Session& session, shared::Ring& ring,
-                                                       std::uint32_t before_stamp) {
-  std::atomic_signal_fence(
-      std::memory_order_seq_cst);  // the grace allows for what the processor does, not the compiler
-  const std::uint32_t word = sole_writer(session);
-  if (word != ring.sole_writer) [[unlikely]]
-    settle_sole_writer(session, ring, word, before_stamp);
-}
-
-// Here and below: exact mode goes through in a straight line, as it comes through for every call.
-[[gnu::always_inline]] inline bool write_allocation_event(Session& session, ThreadState& thread,
-                                                          const Allocation& what) {
+inline bool write_long_allocation(Session& session, ThreadState& thread, const Allocation& what) {
   const auto address = reinterpret_cast<std::uintptr_t>(what.block);
-  if (session.exact && what.size < shared::kSmallBytes) [[likely]] {
-    const std::uint64_t words[] = {shared::event_word(shared::EventKind::kSmallAllocate, address), what.time,
-                                   what.size | what.stack << shared::kStackShift};
-    return write_event(session, thread, words, shared::kAllocationWaitNs);
-  }
   const std::uint64_t words[] = {shared::event_word(shared::EventKind::kAllocate, address), what.time, what.size,
                                  what.stack | what.step << shared::kStepShift};
   return write_event(session, thread, words, shared::kAllocationWaitNs);
 }
 
-// Without a time stamp, where the thread is the only one that writes. False, and nothing is done, where it may not be.
-[[gnu::always_inline]] inline bool write_untimed_allocation(Session& session, ThreadState& thread, void* block,
-                                                            std::size_t size, std::uint32_t sole,
-                                                            const void* hook_frame) {
-  if (sole == 0 || sole != thread.ring->sole_writer || size >= shared::kSmallBytes) return false;
-  const std::uint64_t words[] = {
-      shared::event_word(shared::EventKind::kUntimedAllocate, reinterpret_cast<std::uintptr_t>(block)),
-      size | take_stack(session, thread, hook_frame) << shared::kStackShift};
-  if (!write_event(session, thread, words, shared::kAllocationWaitNs)) lose_allocation(session);
-  look_at_sole_writer(session, *thread.ring, 0);
-  return true;
-}
-
-[[gnu::always_inline]] inline void write_allocation(Session& session, ThreadState& thread, void* block,
-                                                    std::size_t size, std::uint64_t step, const void* hook_frame) {
-  if (thread.ring == nullptr) return lose_allocation(session);  // no ring, so no room to take the stack in either
-  const std::uint32_t sole = session.exact ? sole_writer(session) : 0;
-  if (write_untimed_allocation(session, thread, block, size, sole, hook_frame)) return;
+// Here and below: exact mode goes through in a straight line, as it comes through for every call.
+[[gnu::always_inline]] inline bool write_timed_allocation(Session& session, ThreadState& thread, const void* block,
+                                                          std::size_t size, const void* hook_frame) {
   // Before the walk: a time stamp waits for what came before it, and the walk can go on beside what comes after.
   const std::uint64_t time = time_stamp(session.clock);
   const std::uint64_t stack = take_stack(session, thread, hook_frame);
-  if (!session.exact && !session.sampled.insert(block, false)) return lose_allocation(session);
-  const bool is_written = write_allocation_event(session, thread, {block, size, time, stack, step});
-  if (session.exact) look_at_sole_writer(session, *thread.ring, is_written ? sole : 0);
-  if (is_written) return;
+  if (size >= shared::kSmallBytes) [[unlikely]]
+    return write_long_allocation(session, thread, {block, size, time, stack, 0});
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
+  const std::uint64_t words[] = {shared::event_word(shared::EventKind::kSmallAllocate, address), time,
+                                 size | stack << shared::kStackShift};
+  return write_event(session, thread, words, shared::kAllocationWaitNs);
+}
+
+[[gnu::always_inline]] inline bool write_untimed_allocation(Session& session, ThreadState& thread, const void* block,
+                                                            std::size_t size, const void* hook_frame) {
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
+  const std::uint64_t words[] = {shared::event_word(shared::EventKind::kUntimedAllocate, address),
+                                 size | take_stack(session, thread, hook_frame) << shared::kStackShift};
+  return write_event(session, thread, words, shared::kAllocationWaitNs);
+}
+
+[[gnu::always_inline]] inline void write_allocation(Session& session, ThreadState& thread, const void* block,
+                                                    std::size_t size, const void* hook_frame) {
+  if (thread.ring == nullptr) return lose_allocation(session);  // no ring, so no room to take the stack in either
+  const std::uint32_t sole = sole_writer(session);
+  const bool is_written = needs_no_stamp(*thread.ring, sole) && size < shared::kSmallBytes
+                              ? write_untimed_allocation(session, thread, block, size, hook_frame)
+                              : write_timed_allocation(session, thread, block, size, hook_frame);
+  look_at_sole_writer(session, *thread.ring, is_written ? sole : 0);
+  if (!is_written) lose_allocation(session);
+}
+
+void write_sample(Session& session, ThreadState& thread, const void* block, std::size_t size, std::uint64_t step,
+                  const void* hook_frame) {
+  if (thread.ring == nullptr) return lose_allocation(session);
+  const std::uint64_t time = time_stamp(session.clock);
+  const std::uint64_t stack = take_stack(session, thread, hook_frame);
+  if (session.sampled.insert(block, false)) {
+    if (write_long_allocation(session, thread, {block, size, time, stack, step})) return;
+    session.sampled.remove(block, false);
+  }
   lose_allocation(session);
-  if (!session.exact) session.sampled.remove(block, false);
 }
 
 // A thread that has just joined has not counted this block yet.
@@ -123,7 +107,7 @@ inline std::uint32_t sole_writer(const Session& session) {
   const CostScope cost(session, thread);
   if (call.has_just_joined() && count_down(size)) return;
   const Decision decision = end_countdown(session, thread, sampled_bytes(size));
-  if (decision.is_sample) write_allocation(session, thread, block, size, decision.step, hook_frame);
+  if (decision.is_sample) write_sample(session, thread, block, size, decision.step, hook_frame);
 }
 
 // Nearly always in exact mode: see shared_memory.h.
@@ -241,7 +225,7 @@ void record_allocation(void* block, std::size_t size, const void* hook_frame) {
   }
   if (!call.session().exact) return sample_allocation(call, block, size, hook_frame);
   call.thread().bytes_until_sample = 0;
-  write_allocation(call.session(), call.thread(), block, size, 0, hook_frame);
+  write_allocation(call.session(), call.thread(), block, size, hook_frame);
 }
 
 void record_free(void* block) {
