@@ -43,6 +43,12 @@ class Joined {
   const preload::ThreadState before_;
 };
 
+struct Recording {
+  SharedRegion region{kExact};
+  PreloadSession session{region};
+  const Joined joined{session};
+};
+
 std::vector<EventKind> kinds_in(SharedRegion& region, std::uint32_t ring) {
   std::vector<std::uint64_t> words;
   REQUIRE(take_words(region, ring, words));
@@ -59,10 +65,7 @@ void free_some(std::uint64_t count) {
   for (std::uint64_t i = 0; i < count; ++i) preload::record_free(&blocks[i]);
 }
 
-TEST_CASE("frees in a row are one word each, but for one in sixteen words, which is timed") {
-  SharedRegion region(kExact);
-  PreloadSession session(region);
-  const Joined joined(session);
+TEST_CASE_METHOD(Recording, "frees in a row are one word each, but for one in sixteen words, which is timed") {
   free_some(60);
   const std::vector<EventKind> kinds = kinds_in(region, 1);
   REQUIRE(kinds.size() == 60);
@@ -70,10 +73,7 @@ TEST_CASE("frees in a row are one word each, but for one in sixteen words, which
     CHECK(kinds[i] == (i % 15 == 0 ? EventKind::kFree : EventKind::kUntimedFree));
 }
 
-TEST_CASE("once frees are to be timed, all are") {
-  SharedRegion region(kExact);
-  PreloadSession session(region);
-  const Joined joined(session);
+TEST_CASE_METHOD(Recording, "once frees are to be timed, all are") {
   region.header().frees_are_timed = 1;
   free_some(20);
   CHECK(kinds_in(region, 1) == std::vector<EventKind>(20, EventKind::kFree));
@@ -107,16 +107,14 @@ void allocate_some(int count) {
 }
 
 constexpr std::uint32_t kRing = 1;  // of the first thread that joins
+constexpr std::uint32_t kIsSole = shared::sole_writer_to_be(kRing, 1) | shared::kSoleWriterIs;
 
-TEST_CASE("a ring that is the sole one has one more time stamp, and no more of allocations") {
-  SharedRegion region(kExact);
-  PreloadSession session(region);
-  const Joined joined(session);
+TEST_CASE_METHOD(Recording, "a ring that is the sole one has one more time stamp, and no more of allocations") {
   allocate_some(2);
   region.header().sole_writer = shared::sole_writer_to_be(kRing, 1);
   allocate_some(2);
   CHECK(kinds_in(region, kRing) == std::vector<EventKind>(4, EventKind::kSmallAllocate));
-  region.header().sole_writer = shared::sole_writer_to_be(kRing, 1) | shared::kSoleWriterIs;
+  region.header().sole_writer = kIsSole;
   free_some(1);
   allocate_some(3);
   using enum EventKind;
@@ -138,7 +136,7 @@ TEST_CASE("a ring that is the sole one has one more time stamp, and no more of a
 TEST_CASE("whose ring the sole one was before has to take a time stamp of its own") {
   SharedRegion region(kExact);
   PreloadSession session(region);
-  region.header().sole_writer = shared::sole_writer_to_be(kRing, 1) | shared::kSoleWriterIs;
+  region.header().sole_writer = kIsSole;
   for (int i = 0; i < 2; ++i) {
     const Joined joined(session);
     allocate_some(2);
@@ -147,11 +145,8 @@ TEST_CASE("whose ring the sole one was before has to take a time stamp of its ow
   }
 }
 
-TEST_CASE("huge blocks are timed everywhere") {
-  SharedRegion region(kExact);
-  PreloadSession session(region);
-  const Joined joined(session);
-  region.header().sole_writer = shared::sole_writer_to_be(kRing, 1) | shared::kSoleWriterIs;
+TEST_CASE_METHOD(Recording, "huge blocks are timed everywhere") {
+  region.header().sole_writer = kIsSole;
   allocate_some(2);
   static char block;
   preload::record_allocation(&block, shared::kSmallBytes, __builtin_frame_address(0));
@@ -177,29 +172,22 @@ TEST_CASE("whoever writes of an address to another ring than the sole one takes 
   }
 }
 
-TEST_CASE("a thread without a ring takes the word back too") {
-  SharedRegion region(kExact);
-  PreloadSession session(region);
-  const Joined joined(session);
+TEST_CASE_METHOD(Recording, "a thread without a ring takes the word back too") {
   shared::Ring* const ring = own_thread().ring;
   own_thread().ring = nullptr;
-  region.header().sole_writer = shared::sole_writer_to_be(kRing, 1) | shared::kSoleWriterIs;
+  region.header().sole_writer = kIsSole;
   free_some(1);
   own_thread().ring = ring;
   CHECK(kinds_in(region, 0) == std::vector{EventKind::kFree});
   CHECK(region.header().sole_writer == 0);
 }
 
-TEST_CASE("what was said and taken back is not believed when it stands there again") {
-  SharedRegion region(kExact);
-  PreloadSession session(region);
-  const Joined joined(session);
-  const std::uint32_t word = shared::sole_writer_to_be(kRing, 1) | shared::kSoleWriterIs;
-  region.header().sole_writer = word;
+TEST_CASE_METHOD(Recording, "what was said and taken back is not believed when it stands there again") {
+  region.header().sole_writer = kIsSole;
   allocate_some(1);
   region.header().sole_writer = 0;
   free_some(1);
-  region.header().sole_writer = word;
+  region.header().sole_writer = kIsSole;
   kinds_in(region, kRing);
   allocate_some(1);
   CHECK(kinds_in(region, kRing) == std::vector{EventKind::kSmallAllocate});
@@ -211,12 +199,9 @@ void fill_ring(PreloadSession& session) {
   own_thread().quiet_until = ring.write_position;
 }
 
-TEST_CASE("an allocation that is given up is no time stamp, and is counted, timed or not") {
-  SharedRegion region(kExact);
-  PreloadSession session(region);
-  const Joined joined(session);
+TEST_CASE_METHOD(Recording, "an allocation that is given up is no time stamp, and is counted, timed or not") {
   region.header().heartbeat_ns = ~std::uint64_t{0};  // the reader is there
-  region.header().sole_writer = shared::sole_writer_to_be(kRing, 1) | shared::kSoleWriterIs;
+  region.header().sole_writer = kIsSole;
   for (const bool is_sole : {false, true}) {
     fill_ring(session);
     allocate_some(1);
@@ -246,23 +231,19 @@ std::uint32_t word_after(SharedRegion& region, PreloadSession& session, std::uin
   return region.header().sole_writer;
 }
 
-TEST_CASE("the word is looked at when the event has been written") {
-  SharedRegion region(kExact);
-  PreloadSession session(region);
-  const Joined joined(session);
+TEST_CASE_METHOD(Recording, "the word is looked at when the event has been written") {
   region.header().heartbeat_ns = ~std::uint64_t{0};
-  const std::uint32_t own = shared::sole_writer_to_be(kRing, 1) | shared::kSoleWriterIs;
   const std::uint32_t others = shared::sole_writer_to_be(kRing + 1, 2);
   CHECK(word_after(region, session, others, [] { free_some(1); }) == 0);
   CHECK(word_after(region, session, others, [] { allocate_some(1); }) == 0);
-  region.header().sole_writer = own;
+  region.header().sole_writer = kIsSole;
   allocate_some(1);
   CHECK(word_after(region, session, others, [] { allocate_some(1); }) == 0);  // untimed
   // Said after the time stamp: one more is to be written.
-  CHECK(word_after(region, session, own, [] { allocate_some(1); }) == own);
+  CHECK(word_after(region, session, kIsSole, [] { allocate_some(1); }) == kIsSole);
   CHECK(own_thread().ring->sole_writer == 0);
   allocate_some(1);
-  CHECK(own_thread().ring->sole_writer == own);
+  CHECK(own_thread().ring->sole_writer == kIsSole);
 }
 
 // A few places, where whoever comes puts a block, or frees the one that is there. No other block is at its address in
@@ -329,11 +310,8 @@ TEST_CASE("threads are counted exactly of which one is alone for a while, until 
 }
 
 // It may have interrupted the sole writer itself, whose ring is then not written to.
-TEST_CASE("a free in a signal handler, on the shared ring, takes the word back too") {
-  SharedRegion region(kExact);
-  PreloadSession session(region);
-  const Joined joined(session);
-  region.header().sole_writer = shared::sole_writer_to_be(kRing, 1) | shared::kSoleWriterIs;
+TEST_CASE_METHOD(Recording, "a free in a signal handler, on the shared ring, takes the word back too") {
+  region.header().sole_writer = kIsSole;
   allocate_some(2);
   own_thread().busy = true;
   free_some(1);
