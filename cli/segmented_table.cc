@@ -53,7 +53,7 @@ const std::uint64_t kHashSecret = [] {
 
 SegmentedTable::SegmentedTable() {
   add_chunk();
-  set_limit();
+  set_sizes();
 }
 
 SegmentedTable::~SegmentedTable() {
@@ -83,6 +83,21 @@ SegmentedTable::Spot SegmentedTable::search(Bucket* home, std::uint64_t head) co
   return {nullptr, 0, kMostProbes};
 }
 
+bool SegmentedTable::put_or_take_further(Bucket* home, Place& place, bool is_put) {
+  const Spot spot = search(home, place.head);
+  if (is_put == (spot.bucket != nullptr) || spot.passed == kMostProbes) return false;
+  if (is_put) {
+    add(home, place);
+    ++size_;
+    return true;
+  }
+  place.tail = spot.bucket->places[spot.place].tail;
+  spot.bucket->empty(spot.place);
+  unpass(home, spot.passed);
+  --size_;
+  return true;
+}
+
 SegmentedTable::Place SegmentedTable::put_slowly(Bucket* home, const Place& place) {
   const Spot spot = search(home, place.head);
   const auto beside = spot.passed == kMostProbes ? beside_.find(place.key()) : beside_.end();
@@ -106,19 +121,12 @@ void SegmentedTable::add(Bucket* home, const Place& place) {
   beside_[place.key()] = place.tail;
 }
 
-SegmentedTable::Place SegmentedTable::take_slowly(Bucket* home, std::uint64_t key) {
-  const Spot spot = search(home, key << 8);
-  Place taken{key << 8, 0};
-  if (spot.bucket != nullptr) {
-    taken.tail = spot.bucket->places[spot.place].tail;
-    spot.bucket->empty(spot.place);
-  } else {
-    const auto beside = spot.passed == kMostProbes ? beside_.find(key) : beside_.end();
-    if (beside == beside_.end()) return {};
-    taken.tail = beside->second;
-    beside_.erase(beside);
-  }
-  unpass(home, spot.passed);
+SegmentedTable::Place SegmentedTable::take_beside(Bucket* home, std::uint64_t key) {
+  const auto beside = beside_.find(key);
+  if (beside == beside_.end()) return {};
+  const Place taken{key << 8, beside->second};
+  beside_.erase(beside);
+  unpass(home, kMostProbes);
   --size_;
   return taken;
 }
@@ -128,7 +136,7 @@ void SegmentedTable::unpass(Bucket* home, std::size_t count) {
 }
 
 void SegmentedTable::grow() {
-  const std::size_t group = count_ < 3 * round_ ? count_ - 2 * round_ : count_ - 3 * round_;
+  const std::size_t group = grown_;
   lift_beside(group);
   for (std::size_t segment = group; segment < count_; segment += round_) lift(segment);
   if (buckets_ < kSegmentBuckets) {
@@ -139,10 +147,10 @@ void SegmentedTable::grow() {
   }
   if (count_ > chunks_.size() * kSegmentsInChunk) add_chunk();
   if (count_ == 4 * round_) round_ = std::size_t{1} << ++round_bits_;
+  set_sizes();
   for (const Place& place : lifted_) add(home(hash_of(place.key())), place);
   moved_ += lifted_.size();
   lifted_.clear();
-  set_limit();
 }
 
 // The segment is empty then.
@@ -175,7 +183,11 @@ void SegmentedTable::add_chunk() {
   if (index < 2 * kFirstHugeChunk) madvise(chunks_[index - kFirstHugeChunk], kChunkBytes, kCollapse);
 }
 
-void SegmentedTable::set_limit() {
+void SegmentedTable::set_sizes() {
+  const bool have_others_three = count_ >= 3 * round_;
+  grown_ = count_ - (have_others_three ? 3 : 2) * round_;
+  even_mask_ = (have_others_three ? 4 : 2) * round_ - 1;
+  before_grown_ = -std::size_t{have_others_three};
   limit_ = count_ * buckets_ * kPlaces * kPercentTaken / 100;
 }
 

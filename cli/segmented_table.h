@@ -144,13 +144,12 @@ class SegmentedTable {
   }
   Place take_at(Bucket* home, std::uint64_t key) {
     Place place{key << 8, 0};
-    return put_or_take_at(home, place, false) ? place : take_slowly(home, key);
+    return put_or_take_at(home, place, false) ? place : take_beside(home, key);
   }
-  // One of the two; a value that is taken is put into `place`. False, and nothing is done, when it takes more than a
-  // look at the home and the bucket after it; and when it is not as simple as it mostly is, because there is something
-  // to replace, or nothing to take.
+  // One of the two; a value that is taken is put into `place`. False, and nothing is done, when it is not as simple as
+  // it mostly is, because there is something to replace, nothing to take, or something beside the table.
   bool put_or_take_at(Bucket* home, Place& place, bool is_put) {
-    return put_or_take_home(home, place, is_put) || put_or_take_next(home, place, is_put);
+    return put_or_take_home(home, place, is_put) || put_or_take_further(home, place, is_put);
   }
 
  private:
@@ -166,20 +165,17 @@ class SegmentedTable {
   static constexpr std::size_t kMostProbes = kFirstBuckets;
 
   // Round `round_` has that many groups. Of its four segments a group has the first two at the beginning and all at the
-  // end; what belongs into one that it has not yet got is in the others. Bits of the hash from the 24th on are the
-  // number of the group, the two above them that of the segment in it. Not the lowest: a bit of the hash knows none of
+  // end. Bits of the hash from the 24th on are the number of the group; the one above them chooses one of two segments,
+  // and with the next one, of four; one of three is chosen by others. Not the lowest: a bit of the hash knows none of
   // the key's that are more than 32 places above it.
   static std::uint64_t segment_bits(std::uint64_t hash) { return hash >> 24; }
   std::size_t segment_of(std::uint64_t hash) const {
-    // Masks, as branches would be guessed wrong.
-    const std::size_t last = segment_bits(hash) & (4 * round_ - 1);  // where it belongs at the end
-    const std::size_t is_there = -std::size_t{last < count_};
-    // Its group, if it belongs into a fourth segment. Groups up to this one have three then.
-    const std::size_t group = last - 3 * round_;
-    const std::size_t has_three = -std::size_t{group < count_ - 2 * round_};
-    const std::size_t of_three = (hash & 0xff) * 3 >> 8 << round_bits_;
-    const std::size_t before = group + ((of_three & has_three) | (round_ & ~has_three));
-    return (last & is_there) | (before & ~is_there);
+    const std::size_t bits = segment_bits(hash), group = bits & (round_ - 1);
+    const std::size_t of_two_or_four = bits & even_mask_;
+    const std::size_t of_three = group + ((hash & 0xff) * 3 >> 8 << round_bits_);
+    // A mask, as a branch would be guessed wrong.
+    const std::size_t has_three = -std::size_t{group < grown_} ^ before_grown_;
+    return of_two_or_four ^ ((of_two_or_four ^ of_three) & has_three);
   }
 
   Bucket* next(Bucket* bucket) const {
@@ -203,28 +199,8 @@ class SegmentedTable {
     size_ += is_put ? std::size_t{1} : -std::size_t{1};
     return true;
   }
-  // Where that was false, and the key is not at home.
-  bool put_or_take_next(Bucket* home, Place& place, bool is_put) {
-    if (home->has(home->candidate(place.head), place.head)) return false;
-    Bucket* const after = next(home);
-    const std::uint32_t known = after->candidate(place.head);
-    const bool is_passed = home->passed() != 0, is_known = is_passed && after->has(known, place.head);
-    if (!is_put) {
-      if (!is_known) return false;
-      place.tail = after->places[known].tail;
-      after->empty(known);
-      home->unpass();
-      --size_;
-      return true;
-    }
-    const bool may_be_further = is_passed && after->passed() != 0;
-    Bucket* const into = home->is_full() ? after : home;
-    if (is_known || may_be_further || into->is_full()) return false;
-    if (into != home) home->pass();
-    into->fill(into->first_empty(), place);
-    ++size_;
-    return true;
-  }
+  // Where that was false.
+  bool put_or_take_further(Bucket* home, Place& place, bool is_put);
 
   struct Spot {  // where a key is
     Bucket* bucket = nullptr;
@@ -233,7 +209,7 @@ class SegmentedTable {
   };
   Spot search(Bucket* home, std::uint64_t head) const;
   Place put_slowly(Bucket* home, const Place& place);
-  Place take_slowly(Bucket* home, std::uint64_t key);
+  Place take_beside(Bucket* home, std::uint64_t key);
   void add(Bucket* home, const Place& place);
   void unpass(Bucket* home, std::size_t count);
 
@@ -241,7 +217,7 @@ class SegmentedTable {
   void lift(std::size_t segment);
   void lift_beside(std::size_t group);
   void add_chunk();
-  void set_limit();
+  void set_sizes();
   Bucket* begin_of(std::size_t segment) const {
     return chunks_[segment / kSegmentsInChunk] + (segment % kSegmentsInChunk << (64 - home_shift_));
   }
@@ -252,6 +228,9 @@ class SegmentedTable {
   std::size_t count_ = 2;                                  // of segments
   std::size_t round_ = 1;                                  // a power of two
   int round_bits_ = 0;
+  std::size_t grown_ = 0;         // so many groups have one segment more than the others
+  std::size_t even_mask_ = 1;     // of the segments of a group that has two, or, where the others have three, four
+  std::size_t before_grown_ = 0;  // all ones where it is the others that have three
   std::size_t size_ = 0;
   std::size_t limit_ = 0;  // of size_
   std::size_t moved_ = 0;
