@@ -26,7 +26,7 @@ std::int64_t clamped(std::uint64_t number) {
 }
 
 std::string residency(const HeapSnapshot& snapshot) {
-  if (snapshot.resident_bytes == 0) return "The process was gone when this was written.";
+  if (snapshot.resident_bytes == 0) return "The program was gone when this was written.";
   return fmt::format("{} of live heap are seen here; the process held {} of memory in all (RSS).",
                      format_bytes(total(snapshot).inuse_space), format_bytes(clamped(snapshot.resident_bytes)));
 }

@@ -133,11 +133,12 @@ std::uint32_t own_thread_number(pid_t pid, pid_t tid) {
   return 0;
 }
 
-// Of stat: places of the program's code and of its stack with the arguments on it.
+// Of stat: places of the program's code and of its stack with the arguments on it; that is at 0 for whoever may not
+// know it.
 std::string memory_layout(pid_t pid) {
   const std::vector<std::string> fields = stat_fields(living_thread(pid));
   constexpr std::size_t kStartCode = 26, kStartStack = 28, kStartArguments = 48;
-  if (fields.size() <= kStartArguments) return {};
+  if (fields.size() <= kStartArguments || fields[kStartStack] == "0") return {};
   return fields[kStartCode] + ' ' + fields[kStartStack] + ' ' + fields[kStartArguments];
 }
 
@@ -170,7 +171,8 @@ std::string foreign_root(pid_t pid) {
 }
 
 ProcessFacts read_process_facts(pid_t pid) {
-  return {pid, command_line(pid), working_folder(pid), foreign_root(pid), true, main_executable(pid)};
+  return {pid,  command_line(pid),    working_folder(pid), foreign_root(pid),
+          true, main_executable(pid), memory_layout(pid)};
 }
 
 }  // namespace leakwatch

@@ -24,7 +24,8 @@ std::string command_line(pid_t pid);                // the same joined by blanks
 Module main_executable(pid_t pid);                  // path and executable segments
 // The number that the thread has in its own pid namespace; 0 when it is gone.
 std::uint32_t own_thread_number(pid_t pid, pid_t tid);
-// What is different after it has executed a program, also the same one again; empty when it is gone.
+// What is different after it has executed a program, also the same one again; empty when it is gone, or does not let
+// us look.
 std::string memory_layout(pid_t pid);
 // It has begun to end, or is about to for a signal that is on its way.
 bool is_ending(pid_t pid);
@@ -41,6 +42,7 @@ struct ProcessFacts {
   std::string root;                  // foreign_root
   bool shares_pid_namespace = true;  // its thread ids mean the same to us
   Module executable;
+  std::string layout;  // memory_layout
 };
 ProcessFacts read_process_facts(pid_t pid);
 

@@ -47,7 +47,6 @@ Session::Session(std::unique_ptr<SharedRegion> region, ProcessFacts facts, std::
       notes_(std::move(notes)),
       region_(std::move(region)),
       began_(tick_moment(region_->settings().clock)),
-      memory_layout_(memory_layout(facts_.pid)),
       inspector_(facts_.pid, facts_.root),
       modules_(facts_.executable, facts_.folder),
       drain_(*region_, facts_.pid) {}
@@ -56,8 +55,21 @@ void Session::end_recording() {
   region_->header().reader_left.store(1, std::memory_order_relaxed);
 }
 
-void Session::finish() {
+bool Session::has_been_replaced() {
+  if (was_replaced_ || region_->header().executes.load(std::memory_order_relaxed) != 0) return true;
+  const std::string layout = memory_layout(facts_.pid);
+  if (layout.empty() || facts_.layout.empty() || layout == facts_.layout) return false;
+  was_replaced_ = true;
+  return true;
+}
+
+std::uint64_t Session::resident() {
+  return has_been_replaced() ? 0 : resident_bytes(facts_.pid);
+}
+
+void Session::finish(End end) {
   has_finished_ = true;
+  if (end == End::kProgram) has_successor_ = true;
   const std::lock_guard lock(mutex_);
   drain_.finish();
 }
@@ -71,7 +83,7 @@ HeapSnapshot Session::snapshot() {
   learn_modules();
   snapshot.sample_interval = state.sample_interval;
   snapshot.cost = state.cost;
-  snapshot.resident_bytes = resident_bytes(facts_.pid);
+  snapshot.resident_bytes = resident();
   snapshot.command = facts_.command;
   snapshot.blindness = blindness(state);
   std::unordered_map<std::uint32_t, std::uint32_t> index;
@@ -91,8 +103,8 @@ LiveTotals Session::totals() {
           .program = 0,
           .heap = summary.heap,
           .threads = summary.threads,
-          .kernel_threads = thread_count(facts_.pid),
-          .resident_bytes = resident_bytes(facts_.pid),
+          .kernel_threads = has_been_replaced() ? 0 : thread_count(facts_.pid),
+          .resident_bytes = resident(),
           .sample_interval = summary.sample_interval,
           .cost = summary.cost,
           .events = summary.events,
@@ -119,7 +131,7 @@ const SharedStack& Session::trace_of(std::uint32_t stack) {
   return trace;
 }
 
-Blindness Session::blindness(const Drain::Counts& known) const {
+Blindness Session::blindness(const Drain::Counts& known) {
   const shared::Header& header = region_->header();
   Blindness blindness;
   blindness.lost_allocations = header.lost_allocations.load(std::memory_order_relaxed);
@@ -129,6 +141,8 @@ Blindness Session::blindness(const Drain::Counts& known) const {
   blindness.bad_records = known.bad_records;
   if (header.joined.load(std::memory_order_relaxed) != 0) blindness.joined_ns = began_ns_;
   blindness.ended = end_sentence(header);
+  if (blindness.ended.empty() && !has_successor_ && has_been_replaced())
+    blindness.ended = "the process has become another program, which has not called back";
   blindness.notes = notes_;
   if (header.has_libunwind.load(std::memory_order_relaxed) == 2)
     blindness.notes.emplace_back("libunwind was not found in the target: a few unusual stacks end early");
@@ -163,7 +177,7 @@ void Session::prefetch_symbols(SymbolService& symbols, const std::vector<std::ui
 // Threads give their ring back when they end; those made without libc cannot. A ring must never have two writers, so
 // this is only done where a thread id that we cannot find belongs to nobody.
 void Session::take_back_rings() {
-  if (!facts_.shares_pid_namespace || resident_bytes(facts_.pid) == 0) return;
+  if (!facts_.shares_pid_namespace || resident() == 0) return;
   for (std::uint32_t i = 1; i < region_->rings_used(); ++i) {
     std::uint32_t owner = region_->ring(i).owner.load(std::memory_order_acquire);
     if (owner != 0 && !thread_exists(facts_.pid, owner))

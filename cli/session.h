@@ -43,8 +43,13 @@ class Session {
   // Has a process that records much record nothing any more. It may take its time, and nothing tells when it is over.
   void end_recording();
 
-  // The process has ended (or became another program): what it had published is all there will be.
-  void finish();
+  // The process has ended, or became another program, which another session watches: what it had published is all
+  // there will be.
+  enum class End { kProcess, kProgram };
+  void finish(End end);
+
+  // The process runs another program, or ran one at its end. Of the moment: a call of exec may still fail.
+  bool has_been_replaced();
 
   // To be called every second or so: starts symbol lookups for new stacks, takes rings back from threads that vanished.
   void tend(SymbolService& symbols);
@@ -52,6 +57,7 @@ class Session {
   pid_t pid() const { return facts_.pid; }
 
  private:
+  std::uint64_t resident();  // bytes of the program; 0 when it is no more
   void learn_modules();
   const SharedStack& trace_of(std::uint32_t stack);
   // session_threads.cc
@@ -60,12 +66,12 @@ class Session {
   std::uint32_t own_tid(pid_t tid) const;
   Drain::Threads agree(ThreadObservation& observation);
   std::set<pid_t> drop_those_on_their_way_out(ThreadObservation& observation, const Drain::Threads& ledger) const;
-  std::vector<std::uint64_t> ended_untold(const Drain::Threads& ledger, const ThreadObservation& observation) const;
+  std::vector<std::uint64_t> ended_untold(const Drain::Threads& ledger, const ThreadObservation& observation);
   std::vector<KnownThread> measured(const std::vector<ThreadRecord>& records, StackMemory& stacks) const;
   std::map<pid_t, ThreadFacts> details_of_unseen(const CensusInput& input, StackMemory& stacks) const;
   CodeAddress start_routine(const ThreadRecord& record) const;
 
-  Blindness blindness(const Drain::Counts& known) const;
+  Blindness blindness(const Drain::Counts& known);
   void prefetch_symbols(SymbolService& symbols, const std::vector<std::uint32_t>& stacks);
   void take_back_rings();
 
@@ -74,9 +80,10 @@ class Session {
   const std::vector<std::string> notes_;
   std::unique_ptr<SharedRegion> region_;
   const TickMoment began_;
-  const std::string memory_layout_;  // when it began
   std::atomic<bool> has_finished_ = false;
-  std::mutex looking_;  // for what follows: a look takes long, and is taken before the lock below
+  std::atomic<bool> was_replaced_ = false;   // as far as anybody looked while the process lived
+  std::atomic<bool> has_successor_ = false;  // a session of the program that the process runs now
+  std::mutex looking_;                       // for what follows: a look takes long, and is taken before the lock below
   ThreadInspector inspector_;
   std::set<pid_t> strangers_;  // threads that were seen, and that the ledger did not get to know
   std::mutex mutex_;           // for all that follows

@@ -67,7 +67,7 @@ ThreadSnapshot Session::thread_snapshot() {
 
 // Empty when the process is gone, or runs another program by now.
 ThreadObservation Session::look() {
-  if (has_finished_ || resident_bytes(facts_.pid) == 0) return {};
+  if (has_finished_ || resident() == 0) return {};
   ThreadObservation observation = inspector_.look();
   for (ObservedThread& thread : observation.threads) thread.own_tid = own_tid(thread.tid);
   return observation;
@@ -123,8 +123,7 @@ std::set<pid_t> Session::drop_those_on_their_way_out(ThreadObservation& observat
 // Tokens of threads that run as the ledger has it, and that the kernel does not have any more. A program that ends or
 // executes another one loses its threads as well, but nobody should have joined those; and once recording has ended
 // nothing is told of any.
-std::vector<std::uint64_t> Session::ended_untold(const Drain::Threads& ledger,
-                                                 const ThreadObservation& observation) const {
+std::vector<std::uint64_t> Session::ended_untold(const Drain::Threads& ledger, const ThreadObservation& observation) {
   std::unordered_set<std::uint32_t> listed;
   for (const ObservedThread& thread : observation.threads) listed.insert(thread.own_tid);
   if (listed.empty() || running_unlisted(ledger.records, listed).empty()) return {};
@@ -134,7 +133,7 @@ std::vector<std::uint64_t> Session::ended_untold(const Drain::Threads& ledger,
   if (unlisted.empty()) return {};
   std::this_thread::sleep_for(kBetweenLooks);  // until an end or another program shows
   const auto ended = static_cast<shared::End>(region_->header().ended.load(std::memory_order_acquire));
-  const bool is_as_ever = !is_ending(facts_.pid) && memory_layout(facts_.pid) == memory_layout_;
+  const bool is_as_ever = !is_ending(facts_.pid) && !has_been_replaced();
   return is_as_ever && ended == shared::End::kRunning ? unlisted : std::vector<std::uint64_t>();
 }
 

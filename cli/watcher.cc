@@ -118,7 +118,7 @@ void Watcher::welcome(const WatchRules& rules) {
 
 // Wrappers that become the service in an instant are not worth a profile; what has been profiled before is.
 void Watcher::end_of_previous_program(const std::string& successor) {
-  session_->finish();
+  session_->finish(Session::End::kProgram);
   if (has_profiles_) write_profile(true);
   has_profiles_ = false;
   if (!options_.quiet) say(fmt::format("the process now runs {}: its heap begins anew", successor));
@@ -137,11 +137,24 @@ void Watcher::tend(const WatchRules& rules) {
   next_tend_ = Clock::now() + kTendEvery;
   rules.on_tend();
   if (session_) session_->tend(*symbols_);
+  if (session_) look_for_unwatched_program();
   if (http_) history_.tend(watch_);
   if (!session_ && !warned_of_silence_ && Clock::now() - started_ > kExpectHelloWithin) {
     warned_of_silence_ = true;
     say("warning: " + rules.on_silence);
   }
+}
+
+// At the first look it may be about to call.
+void Watcher::look_for_unwatched_program() {
+  unwatched_looks_ = session_->has_been_replaced() ? unwatched_looks_ + 1 : 0;
+  if (unwatched_looks_ != 2) return;
+  const std::string program = main_executable(process_.pid).path;
+  say(
+      fmt::format("warning: the process now runs {}, which has not called back and is not watched: it may be "
+                  "statically linked, run as another user, or have LD_PRELOAD taken away; profiles show the program "
+                  "before it",
+                  program.empty() ? "another program" : program));
 }
 
 void Watcher::profile_on_time() {
@@ -159,7 +172,7 @@ void Watcher::write_profile(bool is_last) {
 void Watcher::conclude() {
   without_harm([this] {
     if (!session_) return say("there is nothing to show: the program never called back");
-    session_->finish();
+    session_->finish(Session::End::kProcess);
     write_profile(true);
     const std::string report = writer_.finish();
     if (!options_.quiet) fmt::print(stderr, "{}", report);

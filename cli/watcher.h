@@ -73,6 +73,7 @@ class Watcher {
   void end_of_previous_program(const std::string& successor);
   void take_signals(const WatchRules& rules);
   void tend(const WatchRules& rules);
+  void look_for_unwatched_program();
   void profile_on_time();
   void write_profile(bool is_last = false);
 
@@ -90,6 +91,7 @@ class Watcher {
   bool is_leaving_ = false;
   bool has_profiles_ = false;  // of the program that runs now
   bool warned_of_silence_ = false;
+  int unwatched_looks_ = 0;  // so often in a row the process was seen to run what has not called back
 };
 
 }  // namespace leakwatch

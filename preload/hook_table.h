@@ -41,13 +41,16 @@
   X(thrd_join, int, (pthread_t, int*))                                                 \
   X(thrd_detach, int, (pthread_t))
 
-// A process that becomes another program stays watched. The variadic execl functions reach none of these.
+// A process that becomes another program stays watched. glibc's do not reach each other by these names.
 #define LEAKWATCH_EXEC_HOOKS(X)                              \
   X(execve, int, (const char*, char* const*, char* const*))  \
   X(execv, int, (const char*, char* const*))                 \
   X(execvp, int, (const char*, char* const*))                \
   X(execvpe, int, (const char*, char* const*, char* const*)) \
-  X(fexecve, int, (int, char* const*, char* const*))
+  X(fexecve, int, (int, char* const*, char* const*))         \
+  X(execl, int, (const char*, const char*, ...))             \
+  X(execlp, int, (const char*, const char*, ...))            \
+  X(execle, int, (const char*, const char*, ...))
 
 // The C++ operators, by mangled name. libstdc++'s reach malloc and need no hook; those of an allocator library
 // (tcmalloc, jemalloc) do not. Only the variant of the object that is made for such programs exports them.

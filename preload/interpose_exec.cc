@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdarg>
+#include <cstddef>
 
 #include "preload/environment.h"
 #include "preload/interpose_table.h"
@@ -27,10 +29,14 @@ using leakwatch::preload::SessionHold;
 
 namespace {
 
-// A child of vfork shares our memory, but is not the process that is watched.
-bool is_watched_process() {
+// False in a child of vfork, which shares our memory, but is not the process that is watched. The session is not held
+// over the call, as nobody lets go of it when that succeeds. Keeps errno.
+bool tell_execution(std::uint32_t executes) {
   const SessionHold session;
-  return session && session->process_id == static_cast<std::uint32_t>(leakwatch::preload::system_call(SYS_getpid));
+  if (!session || session->process_id != static_cast<std::uint32_t>(leakwatch::preload::system_call(SYS_getpid)))
+    return false;
+  session->header->executes.store(executes, std::memory_order_relaxed);
+  return true;
 }
 
 // Calls `execute` with the environment that the next program gets. On the stack: exec must work in any state.
@@ -40,10 +46,37 @@ template <class Execute>
     errno = ENOMEM;
     return -1;
   }
-  if (variables == nullptr || !can_add_ourselves() || !is_watched_process()) return execute(variables);
-  auto** enlarged = static_cast<char**>(alloca((count_variables(variables) + kRoomForOurselves) * sizeof(char*)));
-  add_ourselves(variables, enlarged);
-  return execute(enlarged);
+  const bool is_watched = tell_execution(1);
+  if (is_watched && variables != nullptr && can_add_ourselves()) {
+    auto** enlarged = static_cast<char**>(alloca((count_variables(variables) + kRoomForOurselves) * sizeof(char*)));
+    add_ourselves(variables, enlarged);
+    variables = enlarged;
+  }
+  const int result = execute(variables);
+  if (is_watched) tell_execution(0);
+  return result;
+}
+
+// Of a list that ends with a null, which is counted too.
+std::size_t count_arguments(const char* first, va_list rest) {
+  std::size_t count = 1;
+  while (first != nullptr) {
+    first = va_arg(rest, const char*);
+    ++count;
+  }
+  return count;
+}
+
+// Calls `execute` with the arguments as an array, and with what stands behind their null.
+template <class Execute>
+int with_arguments(const char* first, va_list rest, Execute execute) {
+  va_list counted;
+  va_copy(counted, rest);
+  auto** arguments = static_cast<char**>(alloca(count_arguments(first, counted) * sizeof(char*)));
+  va_end(counted);
+  for (char** next_argument = arguments; (*next_argument++ = const_cast<char*>(first)) != nullptr;)
+    first = va_arg(rest, const char*);
+  return execute(arguments, rest);
 }
 
 }  // namespace
@@ -66,6 +99,37 @@ LEAKWATCH_EXPORT int execvpe(const char* file, char* const* arguments, char* con
 
 LEAKWATCH_EXPORT int fexecve(int descriptor, char* const* arguments, char* const* variables) {
   return with_ourselves(variables, [=](char* const* v) { return next.fexecve(descriptor, arguments, v); });
+}
+
+LEAKWATCH_EXPORT int execl(const char* path, const char* argument, ...) {
+  va_list rest;
+  va_start(rest, argument);
+  const int result = with_arguments(argument, rest, [=](char** arguments, va_list) {
+    return with_ourselves(environ, [=](char* const* v) { return next.execve(path, arguments, v); });
+  });
+  va_end(rest);
+  return result;
+}
+
+LEAKWATCH_EXPORT int execlp(const char* file, const char* argument, ...) {
+  va_list rest;
+  va_start(rest, argument);
+  const int result = with_arguments(argument, rest, [=](char** arguments, va_list) {
+    return with_ourselves(environ, [=](char* const* v) { return next.execvpe(file, arguments, v); });
+  });
+  va_end(rest);
+  return result;
+}
+
+LEAKWATCH_EXPORT int execle(const char* path, const char* argument, ...) {
+  va_list rest;
+  va_start(rest, argument);
+  const int result = with_arguments(argument, rest, [=](char** arguments, va_list behind) {
+    char* const* variables = va_arg(behind, char* const*);
+    return with_ourselves(variables, [=](char* const* v) { return next.execve(path, arguments, v); });
+  });
+  va_end(rest);
+  return result;
 }
 
 LEAKWATCH_EXEC_HOOKS(LEAKWATCH_OWN_NAME)

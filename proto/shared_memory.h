@@ -29,7 +29,7 @@
 namespace leakwatch::shared {
 
 inline constexpr std::uint64_t kMagic = 0x3148435457'4b4c01;  // "\1LKWTCH1", little-endian on every machine we run on
-inline constexpr std::uint32_t kVersion = 5;
+inline constexpr std::uint32_t kVersion = 6;
 
 // --- events ---------------------------------------------------------------------------------------------------------
 //
@@ -312,6 +312,7 @@ struct Header {
   std::atomic<std::uint32_t> forks;          // children made by fork: they are not watched
   std::atomic<std::uint32_t> has_libunwind;  // 1: found; 2: not found, unusual stacks end early
   std::atomic<std::uint32_t> joined;         // 1: the program ran already: blocks older than the session are unknown
+  std::atomic<std::uint32_t> executes;       // 1: it calls exec, or has: then what follows is another program's
 };
 static_assert(offsetof(Header, heartbeat_ns) == 128);
 static_assert(offsetof(Header, stacks_used) == 192);

@@ -20,3 +20,22 @@ expect_truth "$(last_profile)" out.stdout
 
 # The child is told apart from its parent.
 watch_exactly bash -c '"$0" >/dev/null; exec "$0"' "$TARGETS/target-resize"
+
+for kind in execl execlp execle execve; do
+  watch --exact -- "$TARGETS/target-exec-kinds" $kind "$TARGETS/target-resize" all || fail "$kind: status $?"
+  expect_truth "$(last_profile)" out.stdout
+  # One that fails changes nothing.
+  watch --exact -- "$TARGETS/target-exec-kinds" $kind nothing at-all || fail "$kind of nothing: status $?"
+  expect_truth "$(last_profile)" out.stdout
+done
+
+# A program that cannot be watched is not taken for the one before, however it came and however soon it ended.
+unwatched='Blind since recording ended early: the process has become another program, which has not called back'
+watch -i 200ms --exact -- "$TARGETS/target-exec-kinds" raw /bin/sleep 2.5 || fail "status $?"
+expect_match "warning" "$(cat out.stderr)" 'warning: the process now runs /[a-z/]*(sleep|coreutils|busybox), which has not called back'
+expect "sentence in profiles" "$(grep -c "$unwatched" <<<"$(for each in out/heap.*; do comments "$each"; done)")" \
+  "$(find out -name 'heap.*' | wc -l)"
+expect "sentence in report" "$(grep -c "$unwatched" out.stderr)" 1
+expect "lines with the memory of another program" "$(grep -c RSS out.stderr)" 0
+watch --exact -- "$TARGETS/target-exec-kinds" execl "$TARGETS/target-unwatchable" at-all || fail "status $?"
+expect "sentence of a brief one" "$(grep -c "$unwatched" out.stderr)" 1

@@ -87,7 +87,7 @@ class Listener {
 
   void end_session() {
     if (header_ == nullptr) return;
-    session_->finish();
+    session_->finish(leakwatch::Session::End::kProcess);
     header_ = nullptr;
     if (!settings_.last_only) write_profile();
   }

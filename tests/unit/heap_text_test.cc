@@ -70,7 +70,7 @@ TEST_CASE("an exact heap as text") {
 
 # command: ./server --port 8080
 # Exact: every allocation was counted.
-# The process was gone when this was written.
+# The program was gone when this was written.
 
 MAPPED_LIBRARIES:
 555500001000-555500005000 r-xp 00001000 00:00 0 /opt/app/server
