@@ -103,7 +103,7 @@ class Attachment {
     object_->load();
     object_->begin(rendezvous_.path());
     began_ = Clock::now();
-    if (options_.duration) until_ = began_ + *options_.duration;
+    count_duration();
     watcher_.watch({.on_signal =
                         [this](const signalfd_siginfo& info) {
                           if (info.ssi_signo != SIGUSR2) watcher_.leave();
@@ -113,8 +113,7 @@ class Attachment {
                     .on_silence = silence()});
     leave();
     if (!failure_.empty()) throw Error(failure_, 126);
-    watcher_.conclude();
-    return 0;
+    return watcher_.conclude() ? 0 : kCannotExecute;
   }
 
  private:
@@ -144,18 +143,7 @@ class Attachment {
   // It may allocate nothing for long. A thread can be sent in instead, where that is permitted.
   void hurry() {
     if (Clock::now() - began_ < kPatienceWithSleeper) return;
-    if (refusal_.empty()) {
-      try {
-        const AttachFacts facts = inspect_process(facts_.pid);
-        if (!sleeping_->withdraw()) return;
-        sleeping_ = nullptr;
-        object_ = std::make_unique<AttachedObject>(facts);
-        object_->load();
-        return object_->begin(rendezvous_.path());
-      } catch (const Error& error) {
-        refusal_ = error.what();
-      }
-    }
+    if (refusal_.empty() && send_in()) return;
     if (!is_certain_ && Clock::now() - began_ > kPatienceWithStranger)
       failure_ = fmt::format(
           "{}. If it sleeps with leakwatch's object it has not allocated anything for {} s: then try "
@@ -163,15 +151,44 @@ class Attachment {
           refusal_, kPatienceWithStranger.count());
   }
 
+  // False when it is refused before anything has changed.
+  bool send_in() {
+    std::unique_ptr<AttachedObject> object;
+    try {
+      const AttachFacts facts = inspect_process(facts_.pid);
+      refuse_other_version(facts);
+      object = std::make_unique<AttachedObject>(facts);
+    } catch (const Error& error) {
+      refusal_ = error.what();
+      return false;
+    }
+    if (!sleeping_->withdraw()) return true;  // it wakes just now
+    sleeping_ = nullptr;
+    object_ = std::move(object);
+    try {
+      object_->load();
+      object_->begin(rendezvous_.path());
+      count_duration();
+    } catch (const Error& error) {
+      failure_ = error.what();  // nobody would wake it any more
+    }
+    return true;
+  }
+
+  void count_duration() {
+    if (options_.duration) until_ = Clock::now() + *options_.duration;
+  }
+
   // Before the last profile: while nobody takes what the process records, it must not record.
   void leave() {
     if (kill(facts_.pid, 0) != 0 && errno == ESRCH) return;
     if (!failure_.empty()) return;
     std::string reason = object_->end();
+    if (reason.empty() || (sleeping_ != nullptr && end_by_thread(facts_.pid))) return;
     // Threads that do little else than record are nearly always inside of our object, where they cannot be made to
     // call.
-    if (!reason.empty() && watcher_.end_recording()) reason = object_->end();
-    if (reason.empty() || (sleeping_ != nullptr && end_by_thread(facts_.pid))) return;
+    if (watcher_.end_recording()) reason = object_->end();
+    if (reason.empty()) return;
     if (sleeping_ != nullptr) return say(fmt::format("process {} {}", facts_.pid, reason));
     say(
         fmt::format("process {} could not be left as it was: {}. Its hooks do nothing from now on; try 'leakwatch "
@@ -195,14 +212,19 @@ class Attachment {
   std::string refusal_;  // why no thread can be sent in
 };
 
-// A process that ends meanwhile fails at any step of it, for a reason that is none.
+// A process that ends meanwhile, or becomes another program, fails at any step of it, for a reason that is none.
 template <class Step>
 int unless_it_ends(pid_t pid, Step step) {
+  const std::string layout = memory_layout(pid);
   try {
     return step();
   } catch (const Error& error) {
-    if (error.status() == kNotFound || !StatusFile::of_process(pid).has_ended()) throw;
-    throw Error(fmt::format("process {} ended in the meantime", pid), kNotFound);
+    if (error.status() == kNotFound) throw;
+    if (StatusFile::of_process(pid).has_ended())
+      throw Error(fmt::format("process {} ended in the meantime", pid), kNotFound);
+    const std::string layout_now = memory_layout(pid);
+    if (layout.empty() || layout_now.empty() || layout_now == layout) throw;
+    throw Error(fmt::format("process {} became another program in the meantime: try again", pid), error.status());
   }
 }
 

@@ -28,6 +28,7 @@ using State = RemoteCallResult::State;
 
 constexpr int kRefused = 126;
 constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::milliseconds kPatienceToLook{200};  // there is a next time
 constexpr int kBeginnings = 5;
 constexpr int kAttempts = 50;
 constexpr std::chrono::milliseconds kBetweenAttempts{20};
@@ -159,28 +160,31 @@ void AttachedObject::tend() {
   if (is_beginning_) return;
   std::vector<std::string> now = module_list();
   if (now == known_modules_ && !owes_look_) return;
-  std::string reason;
-  owes_look_ = call_and_wait(attach::kAttachFunction, {std::uint64_t{0}}, reason) != Outcome::kDone ||
-               report().value_or(Report{}).modules_unready != 0;
+  const std::uint64_t attach = function(attach::kAttachFunction);
+  if (attach == 0) return;  // another program by now
+  const RemoteCallResult call = remote_.call(attach, {std::uint64_t{0}}, kPatienceToLook);
+  const Report told = report().value_or(Report{});
+  owes_look_ = call.state != State::kReturned || told.outcome != Outcome::kDone || told.modules_unready != 0;
   known_modules_ = std::move(now);
 }
 
 std::string AttachedObject::end() {
-  if (function(attach::kDetachFunction) == 0) return "leakwatch's object is not there";
   std::string reason;
-  const Outcome outcome = call_and_wait(attach::kDetachFunction, {}, reason);
+  const Outcome outcome = detach_and_wait(reason);
   if (!reason.empty()) return reason;
   // Hooks that are still under way finish by themselves, in memory that stays for them.
   if (outcome == Outcome::kDone || outcome == Outcome::kHooksInFlight) return {};
   return std::string(words_for(outcome));
 }
 
-// Again while it is busy, in all for a bounded time. `reason`: why no call came about.
-attach::Outcome AttachedObject::call_and_wait(const char* name, const std::vector<RemoteArgument>& arguments,
-                                              std::string& reason) {
+// Again while it is busy, in all for a bounded time. `reason`: why no call came about. A process that has become
+// another program has nothing of ours to undo.
+attach::Outcome AttachedObject::detach_and_wait(std::string& reason) {
   Outcome result = Outcome::kBusy;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    const RemoteCallResult call = remote_.call(function(name), arguments, kPatience);
+    const std::uint64_t detach = function(attach::kDetachFunction);
+    if (detach == 0) return Outcome::kDone;
+    const RemoteCallResult call = remote_.call(detach, {}, kPatience);
     if (call.state == State::kGone) return Outcome::kDone;
     if (call.state != State::kReturned) {
       reason = call.reason.empty() ? "the call did not return in time" : call.reason;

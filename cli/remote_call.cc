@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "cli/error.h"
+#include "cli/process.h"
 #include "cli/status_file.h"
 #include "cli/thread_files.h"
 #include "cli/trace_permission.h"
@@ -72,6 +73,7 @@ std::string_view reason_of(StoppedThread::State state) {
 RemoteCall::RemoteCall(pid_t pid, std::string root) : pid_(pid), safety_(pid), unwinder_(pid, std::move(root)) {}
 
 std::uint64_t RemoteCall::find_function(ModuleRole role, std::string_view name) {
+  layout_ = memory_layout(pid_);  // before the modules: they are of this program, or of a later one
   safety_.refresh();
   const LoadedModule* module = safety_.modules().with_role(role);
   const LoadedSymbol* symbol = module == nullptr ? nullptr : module->exports.find(name);
@@ -103,6 +105,11 @@ bool RemoteCall::has_returned() const {
 RemoteCallResult RemoteCall::begin(std::uint64_t function, const std::vector<RemoteArgument>& arguments,
                                    Clock::duration patience) {
   RemoteCallResult result;
+  if (function == 0) {
+    result.state = RemoteCallResult::State::kRefused;
+    result.reason = "it does not have the function";
+    return result;
+  }
   result.reason = "it has no threads";
   const Request request{function, arguments, Clock::now() + patience};
   int round = 0;
@@ -232,6 +239,11 @@ bool RemoteCall::begin_stopped(StoppedThread& thread, const Candidate& candidate
   };
   const auto context = thread.read();
   if (!context) return object("has ended");
+  // From here on it cannot come to that: whoever executes another program ends this thread, also while it is stopped.
+  if (memory_layout(pid_) != layout_) {
+    result.state = RemoteCallResult::State::kGone;
+    return object("runs another program by now");
+  }
   const std::uint64_t pc = machine::pc_of(context->registers);
   const std::uint64_t stack_pointer = machine::stack_pointer_of(context->registers);
   machine::CallCode code{};

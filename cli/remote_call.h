@@ -58,7 +58,8 @@ class RemoteCall {
   // `root` is put before a module's path to open it, "/proc/PID/root" for a process with a root of its own.
   explicit RemoteCall(pid_t pid, std::string root = {});
 
-  // Addresses to call, of the modules as they are now.
+  // Addresses to call, of the modules as they are now; 0 when there is none. They are only called in the program that
+  // they were found in: one that the process becomes later on is let be.
   std::uint64_t find_function(ModuleRole role, std::string_view name);
 
   // Up to six arguments, as integers and pointers are passed. Tries one thread after the other, and again, for at most
@@ -111,6 +112,7 @@ class RemoteCall {
   CallSafety safety_;
   ProcessUnwinder unwinder_;
   StoppedThread::Observer observer_;
+  std::string layout_;               // of memory, of the program that the last function was found in
   std::uint64_t marker_ = 0;         // where the call that was begun last notes its return
   bool has_thread_on_hook_ = false;  // one did not stop in time, and only the end of the tracing thread lets go of it
 };

@@ -35,7 +35,7 @@ int run(const RunOptions& options) {
                  .on_silence = "the program has not called back: it may have dropped LD_PRELOAD from its environment "
                                "(env -i, sudo)"});
   const int status = child.wait();
-  watcher.conclude();
+  watcher.conclude();  // whatever there is to show, the status is the program's
   return status;
 }
 

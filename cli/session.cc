@@ -68,7 +68,6 @@ std::uint64_t Session::resident() {
 }
 
 void Session::finish(End end) {
-  has_finished_ = true;
   if (end == End::kProgram) has_successor_ = true;
   const std::lock_guard lock(mutex_);
   drain_.finish();

@@ -80,7 +80,6 @@ class Session {
   const std::vector<std::string> notes_;
   std::unique_ptr<SharedRegion> region_;
   const TickMoment began_;
-  std::atomic<bool> has_finished_ = false;
   std::atomic<bool> was_replaced_ = false;   // as far as anybody looked while the process lived
   std::atomic<bool> has_successor_ = false;  // a session of the program that the process runs now
   std::mutex looking_;                       // for what follows: a look takes long, and is taken before the lock below

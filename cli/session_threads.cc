@@ -67,7 +67,7 @@ ThreadSnapshot Session::thread_snapshot() {
 
 // Empty when the process is gone, or runs another program by now.
 ThreadObservation Session::look() {
-  if (has_finished_ || resident() == 0) return {};
+  if (resident() == 0) return {};
   ThreadObservation observation = inspector_.look();
   for (ObservedThread& thread : observation.threads) thread.own_tid = own_tid(thread.tid);
   return observation;

@@ -169,14 +169,18 @@ void Watcher::write_profile(bool is_last) {
   has_profiles_ = true;
 }
 
-void Watcher::conclude() {
+bool Watcher::conclude() {
+  if (!session_) {
+    say("there is nothing to show: the program never called back");
+    return false;
+  }
   without_harm([this] {
-    if (!session_) return say("there is nothing to show: the program never called back");
     session_->finish(Session::End::kProcess);
     write_profile(true);
     const std::string report = writer_.finish();
     if (!options_.quiet) fmt::print(stderr, "{}", report);
   });
+  return true;
 }
 
 }  // namespace leakwatch

@@ -62,8 +62,8 @@ class Watcher {
   // See Session::end_recording(). False when there is no session.
   bool end_recording();
 
-  // The last profile and the report.
-  void conclude();
+  // The last profile and the report. False when there is nothing to show.
+  bool conclude();
 
  private:
   ProfileFolder make_folder() const;

@@ -78,3 +78,13 @@ refused 127 "$gone" "$gone"
 "$LEAKWATCH" attach 0 2>refused.stderr && fail "process 0"
 "$LEAKWATCH" detach $$ 2>refused.stderr
 expect "status where nothing is ours" "$?" 126
+
+# Threads that were there before are in the last profile too, when the process is no longer watched.
+"$TARGETS/target-threads-facts" >facts.stdout &
+facts=$!
+wait_until 60 grep -qsx ready facts.stdout || fail "the other target is not ready"
+"$LEAKWATCH" attach -q -i 1h -o facts --duration 1s "$facts" || fail "status $? of a look at threads"
+running=$(ls "/proc/$facts/task" | wc -l)
+kill -TERM "$facts"
+[ "$running" -gt 1 ] || fail "the other target has no threads"
+expect "threads in the last profile" "$("$PROFILE_DUMP" facts/threads.0001.pb.gz | sed -n 's/^total //p')" "$running"

@@ -213,8 +213,11 @@ LD_PRELOAD=$object "$TARGETS/target-keeper" >out.stdout &
 target=$!
 wait_until 60 grep -qsx ready out.stdout || fail "the target is not ready"
 "$without_ptrace" "$LEAKWATCH" attach --duration 2s -o patient "$target" 2>patient.stderr
-expect "status where it never wakes" "$?" 0
+expect "status where it never wakes" "$?" 126
 is_watched "$target" && fail "it woke by itself"
+"$LEAKWATCH" attach -q --duration 1s -o brief "$target" || fail "status $? of a visit as brief as the wait for it"
+[ -e brief/heap.0001.pb.gz ] || fail "no profile of a brief visit"
+is_watched "$target" && fail "it was not left"
 ask
 wait_until 60 grep -qs '^leakwatch: watching' idle.stderr || fail "no thread was sent to wake it: $(cat idle.stderr)"
 kill -USR2 "$target"

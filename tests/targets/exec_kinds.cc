@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// exec_kinds KIND PROGRAM ARGUMENT: becomes the program, which exists if it has a slash in front; if not, it tells what
-// it allocated, before and after. KIND is the function that it calls, or `raw`, a system call that nobody sees.
+// exec_kinds KIND PROGRAM ARGUMENT [MILLISECONDS]: becomes the program, after a time, which exists if it has a slash in
+// front; if not, it tells what it allocated, before and after. KIND is the function that it calls, or `raw`, a system
+// call that nobody sees.
 
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -31,8 +32,9 @@ void execute(std::string_view kind, char* program, char* argument) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  require(argc == 4, "usage: exec_kinds KIND PROGRAM ARGUMENT");
+  require(argc > 3, "usage: exec_kinds KIND PROGRAM ARGUMENT [MILLISECONDS]");
   require(before_exec() != nullptr, "malloc");
+  if (argc > 4) usleep(static_cast<useconds_t>(std::atoi(argv[4])) * 1000);
   execute(argv[1], argv[2], argv[3]);
   require(argv[2][0] != '/', "exec");
   require(after_exec() != nullptr, "malloc");
