@@ -4,6 +4,7 @@
 
 #include "cli/rendezvous.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -17,7 +18,6 @@
 #include <cstring>
 #include <utility>
 
-#include "cli/descriptor.h"
 #include "cli/error.h"
 #include "proto/handshake.h"
 
@@ -27,15 +27,23 @@ namespace {
 
 constexpr int kPatienceMilliseconds = 1000;
 
-// The path must fit a socket address, and the target must be able to walk to it.
-std::string make_folder() {
+bool sees_all_users() {
+  return geteuid() == 0;
+}
+
+// The path must fit a socket address, and the target must be able to walk to it, also as another user if we are to see
+// that.
+SharedFolder make_folder() {
+  constexpr std::size_t kRest = 32;  // of the path
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  if (runtime != nullptr && std::strpbrk(runtime, " :") != nullptr) runtime = nullptr;  // see plain_path
-  for (const std::string parent : {runtime != nullptr && runtime[0] == '/' ? runtime : "/tmp", "/tmp"}) {
-    std::string folder = parent + "/leakwatch-XXXXXX";
-    if (folder.size() + 8 < sizeof(sockaddr_un::sun_path) && mkdtemp(folder.data()) != nullptr) return folder;
+  const bool can_be_used = runtime != nullptr && runtime[0] == '/' && std::strpbrk(runtime, " :") == nullptr &&
+                           std::strlen(runtime) + kRest < sizeof(sockaddr_un::sun_path);  // " :": see plain_path
+  for (const std::string parent : {can_be_used && !sees_all_users() ? runtime : "/tmp", "/tmp"}) {
+    const Descriptor folder(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (folder.is_open() && (faccessat(folder.number(), ".", W_OK, AT_EACCESS) == 0 || parent == "/tmp"))
+      return {folder.number(), parent, !sees_all_users()};
   }
-  throw Error(fmt::format("cannot make a private folder in /tmp for the socket: {}", std::strerror(errno)));
+  throw Error(fmt::format("there is no /tmp for the socket: {}", std::strerror(errno)));
 }
 
 template <class Message>
@@ -65,52 +73,37 @@ bool send_welcome(int socket, const handshake::Welcome& welcome, int memory) {
 
 }  // namespace
 
-Rendezvous::Rendezvous() : folder_(make_folder()), path_(folder_ + "/socket") {
-  listen_at(path_);
-}
+Rendezvous::Rendezvous() : Rendezvous(make_folder()) {}
 
+// Who may pass the folder may connect; who calls is looked at there.
 Rendezvous::Rendezvous(SharedFolder folder)
-    : shared_folder_(std::move(folder)), path_(shared_folder_->path() + "/socket") {
-  const std::string own_path = shared_folder_->own_path() + "/socket";
-  listen_at(own_path);
-  // Who may pass the folder may connect; who calls is looked at there.
-  if (chmod(own_path.c_str(), 0666) != 0)
-    throw Error(fmt::format("cannot open {} to the process: {}", path_, std::strerror(errno)));
-}
-
-void Rendezvous::listen_at(const std::string& own_path) {
+    : folder_(std::move(folder)),
+      path_(folder_.path() + "/socket"),
+      listener_(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+  const std::string own_path = folder_.own_path() + "/socket";
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, own_path.c_str(), std::min(own_path.size() + 1, sizeof address.sun_path - 1));
-  listener_ = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (listener_ < 0 || bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-      listen(listener_, 128) != 0)
+  if (!listener_.is_open() || bind(listener_.number(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      listen(listener_.number(), 128) != 0 || chmod(own_path.c_str(), 0666) != 0)
     throw Error(fmt::format("cannot listen on {}: {}", path_, std::strerror(errno)));
-}
-
-Rendezvous::~Rendezvous() {
-  if (listener_ >= 0) close(listener_);
-  if (folder_.empty()) return;
-  unlink(path_.c_str());
-  if (!link_.empty()) unlink(link_.c_str());
-  rmdir(folder_.c_str());
 }
 
 std::string Rendezvous::plain_path(const std::string& file) {
   if (file.find_first_of(" :") == std::string::npos) return file;
-  link_ = folder_ + file.substr(file.rfind('/'));
-  if (symlink(file.c_str(), link_.c_str()) != 0)
-    throw Error(fmt::format("cannot link {} in {}: {}", file, folder_, std::strerror(errno)));
-  return link_;
+  const std::string name = file.substr(file.rfind('/')), link = folder_.own_path() + name;
+  if (symlink(file.c_str(), link.c_str()) != 0)
+    throw Error(fmt::format("cannot link {} in {}: {}", file, folder_.path(), std::strerror(errno)));
+  return folder_.path() + name;
 }
 
 std::optional<Rendezvous::Guest> Rendezvous::accept(pid_t wanted, const RegionSettings& settings) {
-  const Descriptor caller(accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC));
+  const Descriptor caller(accept4(listener_.number(), nullptr, nullptr, SOCK_CLOEXEC));
   ucred credentials{};
   socklen_t size = sizeof credentials;
   handshake::Hello hello{};
   if (!caller.is_open() || getsockopt(caller.number(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0 ||
-      (credentials.uid != geteuid() && geteuid() != 0) || !receive(caller.number(), hello))
+      (credentials.uid != geteuid() && !sees_all_users()) || !receive(caller.number(), hello))
     return std::nullopt;
   handshake::Welcome welcome{handshake::kMagic, handshake::kVersion, 0, 0};
   const bool same_version = hello.version == handshake::kVersion && hello.shared_memory_version == shared::kVersion;

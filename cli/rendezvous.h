@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where a target finds leakwatch: a Unix socket in a folder that only its owner can enter. Speaks the handshake of
-// proto/handshake.h, checks who calls, hands the shared memory over.
+// Where a target finds leakwatch: a Unix socket in a folder of its own. Speaks the handshake of proto/handshake.h,
+// checks who calls, hands the shared memory over.
 #pragma once
 
 #include <sys/types.h>
@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "cli/descriptor.h"
 #include "cli/process.h"
 #include "cli/shared_folder.h"
 #include "cli/shared_region.h"
@@ -18,11 +19,11 @@ namespace leakwatch {
 
 class Rendezvous {
  public:
-  // Makes folder and socket. Throws Error.
+  // Makes folder and socket: where only our user may enter, unless we may watch whatever user the program becomes
+  // (setpriv, gosu). Throws Error.
   Rendezvous();
   // In a folder that a process of another user or with other mounts sees as well.
   explicit Rendezvous(SharedFolder folder);
-  ~Rendezvous();  // removes both
   Rendezvous(const Rendezvous&) = delete;
   Rendezvous& operator=(const Rendezvous&) = delete;
 
@@ -30,7 +31,7 @@ class Rendezvous {
   // A path to `file` that LD_PRELOAD can carry, whose list is split at blanks and colons: `file` itself, or a link to
   // it beside the socket.
   std::string plain_path(const std::string& file);
-  int descriptor() const { return listener_; }  // readable when somebody calls
+  int descriptor() const { return listener_.number(); }  // readable when somebody calls
 
   struct Guest {
     std::unique_ptr<SharedRegion> region;  // mapped by the guest
@@ -42,13 +43,9 @@ class Rendezvous {
   std::optional<Guest> accept(pid_t wanted, const RegionSettings& settings);
 
  private:
-  void listen_at(const std::string& own_path);
-
-  std::optional<SharedFolder> shared_folder_;
-  std::string folder_;  // empty when it is the shared one
+  SharedFolder folder_;  // gone at the end, with what is in it
   std::string path_;
-  std::string link_;
-  int listener_ = -1;
+  Descriptor listener_;
 };
 
 }  // namespace leakwatch

@@ -28,7 +28,7 @@ namespace leakwatch {
 
 namespace {
 
-constexpr mode_t kFolderMode = 0755;
+constexpr mode_t kOpenFolder = 0755, kPrivateFolder = 0700;
 
 int open_in_root(int root, const std::string& path, int flags) {
   open_how how{};
@@ -119,9 +119,10 @@ SharedFolder::SharedFolder(pid_t pid, uid_t user, gid_t group, Purpose purpose) 
       purpose == Purpose::kCode ? " without noexec" : ""));
 }
 
-SharedFolder::SharedFolder(int parent, const std::string& parent_as_named)
+SharedFolder::SharedFolder(int parent, const std::string& parent_as_named, bool is_private)
     : parent_(fcntl(parent, F_DUPFD_CLOEXEC, 0)) {
-  if (make(parent_as_named)) return;
+  remove_abandoned(parent);
+  if (make(parent_as_named, is_private ? kPrivateFolder : kOpenFolder)) return;
   refuse(fmt::format("No folder for the socket can be made in {}: {}.", parent_as_named, std::strerror(errno)));
 }
 
@@ -148,19 +149,18 @@ bool SharedFolder::make_in(int root, const std::string& parent, Purpose purpose)
   if (fstatvfs(parent_.number(), &mount) != 0) return give_up(std::strerror(errno));
   if (purpose == Purpose::kCode && (mount.f_flag & ST_NOEXEC) != 0) return give_up("mounted noexec");
   remove_abandoned(parent_.number());
-  if (!make(parent)) return give_up(std::strerror(errno));
+  if (!make(parent, kOpenFolder)) return give_up(std::strerror(errno));
   const Descriptor theirs(open_as(root, path_, O_RDONLY | O_DIRECTORY, user_, group_));
   return theirs.is_open() || give_up("the process may not enter it");
 }
 
-bool SharedFolder::make(const std::string& parent_path) {
+bool SharedFolder::make(const std::string& parent_path, mode_t mode) {
   name_ = std::string(kPrefix) + random_digits();
   path_ = (parent_path == "/" ? "" : parent_path) + "/" + name_;
-  if (mkdirat(parent_.number(), name_.c_str(), kFolderMode) != 0) return false;
+  if (mkdirat(parent_.number(), name_.c_str(), mode) != 0) return false;
   folder_ = Descriptor(openat(parent_.number(), name_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   // Whatever the umask is.
-  return folder_.is_open() && fchmod(folder_.number(), kFolderMode) == 0 &&
-         flock(folder_.number(), LOCK_EX | LOCK_NB) == 0;
+  return folder_.is_open() && fchmod(folder_.number(), mode) == 0 && flock(folder_.number(), LOCK_EX | LOCK_NB) == 0;
 }
 
 }  // namespace leakwatch

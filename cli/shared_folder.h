@@ -25,8 +25,9 @@ class SharedFolder {
   // `user` and `group` are whose rights the process has, which must suffice to read there. For code the mount must
   // permit execution too. Throws Error when no folder will do.
   SharedFolder(pid_t pid, uid_t user, gid_t group, Purpose purpose);
-  // In a folder that both see for sure, open at `parent`, which the process names `parent_as_named`.
-  SharedFolder(int parent, const std::string& parent_as_named);
+  // In a folder that both see for sure, open at `parent`, which the process names `parent_as_named`; closed to all
+  // users but ours when it `is_private`.
+  SharedFolder(int parent, const std::string& parent_as_named, bool is_private = false);
   ~SharedFolder();
   SharedFolder(SharedFolder&&) = default;
   SharedFolder& operator=(SharedFolder&&) = delete;
@@ -37,7 +38,7 @@ class SharedFolder {
 
  private:
   bool make_in(int root, const std::string& parent, Purpose purpose);
-  bool make(const std::string& parent_path);
+  bool make(const std::string& parent_path, mode_t mode);
 
   uid_t user_ = 0;
   gid_t group_ = 0;

@@ -39,3 +39,12 @@ expect "sentence in report" "$(grep -c "$unwatched" out.stderr)" 1
 expect "lines with the memory of another program" "$(grep -c RSS out.stderr)" 0
 watch --exact -- "$TARGETS/target-exec-kinds" execl "$TARGETS/target-unwatchable" at-all || fail "status $?"
 expect "sentence of a brief one" "$(grep -c "$unwatched" out.stderr)" 1
+
+# One that becomes another user's, as services in containers do.
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null &&
+    setpriv --reuid=65534 --clear-groups test -x "$TARGETS/target-resize" -a -r "$(dirname "$LEAKWATCH")/../preload/libleakwatch.so"; then
+  watch --exact -- setpriv --reuid=65534 --clear-groups "$TARGETS/target-resize" || fail "status $?"
+  expect_truth "$(last_profile)" out.stdout
+else
+  echo "not tried as another user: nobody may not look at $TARGETS" >&2
+fi
