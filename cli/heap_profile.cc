@@ -33,7 +33,7 @@ std::string residency(const HeapSnapshot& snapshot) {
 
 std::vector<std::string> comments(const HeapSnapshot& snapshot) {
   std::vector<std::string> sentences = {fmt::format("command: {}", snapshot.command)};
-  for (std::string& sentence : sampling_sentences(snapshot.sample_interval, snapshot.cost))
+  for (std::string& sentence : sampling_sentences(snapshot.sample_interval, snapshot.cost, snapshot.blindness))
     sentences.push_back(std::move(sentence));
   sentences.push_back(residency(snapshot));
   for (std::string& sentence : blindness_sentences(snapshot.blindness)) sentences.push_back(std::move(sentence));

@@ -79,7 +79,7 @@ json now(const LiveTotals& totals) {
 }
 
 json not_seen(const LiveTotals& totals) {
-  std::vector<std::string> sentences = sampling_sentences(totals.sample_interval, totals.cost);
+  std::vector<std::string> sentences = sampling_sentences(totals.sample_interval, totals.cost, totals.blindness);
   for (std::string& sentence : blindness_sentences(totals.blindness)) sentences.push_back(std::move(sentence));
   return clipped(sentences, sentences.size());
 }

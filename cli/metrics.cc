@@ -125,6 +125,9 @@ void add_recording(Families& families, const LiveTotals& totals) {
   families.push_back(counter("leakwatch_unmatched_frees_total",
                              "Frees of blocks whose allocation was not seen, as it was lost or came before the watch.",
                              blindness.unknown_frees));
+  families.push_back(counter("leakwatch_modules_refused_total",
+                             "Libraries that the target loaded and leakwatch had no room to know.",
+                             blindness.modules_refused));
   families.push_back(counter("leakwatch_stacks_refused_total",
                              "Events that were counted without their stack, as the table of stacks was full.",
                              blindness.stacks_refused));

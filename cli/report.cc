@@ -143,7 +143,8 @@ std::string growth(const HeapSnapshot& first, const HeapSnapshot& last, const Sy
 
 std::string not_seen(const HeapSnapshot& last) {
   std::string text;
-  for (const std::string& sentence : sampling_sentences(last.sample_interval, last.cost)) text += sentence + "\n";
+  for (const std::string& sentence : sampling_sentences(last.sample_interval, last.cost, last.blindness))
+    text += sentence + "\n";
   for (const std::string& sentence : blindness_sentences(last.blindness)) text += printable(sentence) + "\n";
   return text;
 }
@@ -213,8 +214,13 @@ std::string final_report(const HeapSnapshot& first, const HeapSnapshot& last, co
   return growth(first, last, symbols, alone) + "\n" + not_seen(last) + "\n" + next_command(first_profile, last_profile);
 }
 
-std::vector<std::string> sampling_sentences(std::uint64_t sample_interval, const RecordingCost& cost) {
-  if (sample_interval <= 1) return {"Exact: every allocation was counted."};
+std::vector<std::string> sampling_sentences(std::uint64_t sample_interval, const RecordingCost& cost,
+                                            const Blindness& blindness) {
+  if (sample_interval <= 1) {
+    const bool is_whole = blindness_sentences(blindness).empty();
+    return {is_whole ? "Exact: every allocation was counted."
+                     : "Exact: every allocation was counted, but for what follows."};
+  }
   const std::string estimates = fmt::format("Sampled: the figures are estimates from one sample every {} on average",
                                             three_digits(sample_interval));
   if (cost.limit <= 0) return {estimates + "."};
@@ -239,13 +245,18 @@ std::vector<std::string> blindness_sentences(const Blindness& blindness) {
   add(blindness.lost_frees, "free", " went unrecorded: as many blocks may be shown as live that are not.");
   if (blindness.joined_ns != 0)
     sentences.push_back(
-        fmt::format("Attached at {}, while the program ran: blocks allocated before that are not shown.",
+        fmt::format("Attached at {}, while the program ran: not shown are blocks allocated before that, and calls "
+                    "through pointers to the allocator that were taken before.",
                     utc_time(blindness.joined_ns)));
   add(blindness.unknown_frees, "free",
       blindness.joined_ns != 0 ? " of blocks that are older than that, or were not seen being allocated."
                                : " of blocks that the session had not seen being allocated.");
   add(blindness.stacks_refused, "event",
       fmt::format(" found the stack table full and stand under {}.", kStackNotRecorded));
+  if (blindness.modules_refused != 0)
+    sentences.emplace_back(
+        "Too many libraries were loaded and unloaded: frames in the last ones may have no name, or that of a library "
+        "which was at their place before.");
   add(blindness.bad_records, "record", " made no sense and counted for nothing.");
   if (!blindness.ended.empty()) sentences.push_back("Blind since recording ended early: " + blindness.ended);
   sentences.insert(sentences.end(), blindness.notes.begin(), blindness.notes.end());

@@ -46,9 +46,11 @@ std::string final_report(const HeapSnapshot& first, const HeapSnapshot& last, co
 // Names out of the target's files, as text only: no byte of them steers a terminal.
 std::string printable(std::string text);
 
-// How the figures came about: counted, or estimated from samples `sample_interval` bytes apart in the mean; and when
-// that was steered, between which limits it moved and what it cost.
-std::vector<std::string> sampling_sentences(std::uint64_t sample_interval, const RecordingCost& cost);
+// How the figures came about: counted, but for what blindness_sentences() say, which are to follow; or estimated from
+// samples `sample_interval` bytes apart in the mean; and when that was steered, between which limits it moved and what
+// it cost.
+std::vector<std::string> sampling_sentences(std::uint64_t sample_interval, const RecordingCost& cost,
+                                            const Blindness& blindness);
 
 // Sentences for everything in `blindness` that is not zero: comments of a profile and lines of the summary.
 std::vector<std::string> blindness_sentences(const Blindness& blindness);

@@ -136,6 +136,7 @@ Blindness Session::blindness(const Drain::Counts& known) {
   blindness.lost_allocations = header.lost_allocations.load(std::memory_order_relaxed);
   blindness.lost_frees = header.lost_frees.load(std::memory_order_relaxed) + known.implied_frees;
   blindness.unknown_frees = known.unknown_frees;
+  blindness.modules_refused = header.modules_refused.load(std::memory_order_relaxed);
   blindness.stacks_refused = header.stacks_refused.load(std::memory_order_relaxed);
   blindness.bad_records = known.bad_records;
   if (header.joined.load(std::memory_order_relaxed) != 0) blindness.joined_ns = began_ns_;

@@ -37,7 +37,7 @@ struct RingShape {
 constexpr RingShape kExactRings{shared::kMostRings, 16384};    // 128 KiB each
 constexpr RingShape kSampledRings{shared::kMostRings, 1024};   // 8 KiB each
 constexpr std::uint64_t kStackWords = std::uint64_t{1} << 25;  // 256 MiB
-constexpr std::uint64_t kModuleBytes = std::uint64_t{2} << 20;
+constexpr std::uint64_t kModuleBytes = std::uint64_t{16} << 20;
 
 std::uint64_t round_up(std::uint64_t bytes) {
   return (bytes + kPage - 1) / kPage * kPage;

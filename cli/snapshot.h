@@ -54,9 +54,10 @@ struct HeapSample {
 struct Blindness {
   std::uint64_t lost_allocations = 0;  // happened under pressure, not recorded
   std::uint64_t lost_frees = 0;
-  std::uint64_t unknown_frees = 0;   // of blocks older than the session or of lost allocations
-  std::uint64_t stacks_refused = 0;  // events whose stack did not fit the table
-  std::uint64_t bad_records = 0;     // refused because they made no sense
+  std::uint64_t unknown_frees = 0;    // of blocks older than the session or of lost allocations
+  std::uint64_t stacks_refused = 0;   // events whose stack did not fit the table
+  std::uint64_t modules_refused = 0;  // announcements of libraries that did not fit their area
+  std::uint64_t bad_records = 0;      // refused because they made no sense
   std::int64_t joined_ns = 0;      // CLOCK_REALTIME when leakwatch joined a program that ran already; 0: from its start
   std::string ended;               // why and when recording stopped before the program did
   std::vector<std::string> notes;  // from before the start: allocators linked in, and the like

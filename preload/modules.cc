@@ -87,8 +87,9 @@ bool Modules::find(std::uint64_t address, dl_find_object& found) const {
 
 // Newest first: of two modules that had the same place, the last one counts.
 bool Modules::is_known(std::uint64_t start, std::uint64_t limit, std::uint64_t identity) const {
-  for (std::uint32_t i = known_count_.load(std::memory_order_acquire); i-- > 0;) {
-    const Known& known = known_[i];
+  const std::uint64_t count = known_count_.load(std::memory_order_acquire);
+  for (std::uint64_t i = count, oldest = count < kMostKnown ? 0 : count - kMostKnown; i-- > oldest;) {
+    const Known& known = known_[i % kMostKnown];
     if (known.start == start && known.limit == limit) return known.identity == identity;
     if (known.start < limit && start < known.limit) return false;
   }
@@ -116,8 +117,8 @@ void Modules::append(const dl_find_object& found, std::uint64_t identity) {
   const std::size_t path_size = strnlen(path, shared::kMaxPath);
   const std::uint64_t bytes = sizeof(shared::ModuleRecord) + ((path_size + 7) & ~std::size_t{7});
   const std::uint64_t used = header_->modules_used.load(std::memory_order_relaxed);
-  const std::uint32_t count = known_count_.load(std::memory_order_relaxed);
-  if (count == kMaxKnown || used + bytes > header_->modules_bytes) {
+  const std::uint64_t count = known_count_.load(std::memory_order_relaxed);
+  if (used + bytes > header_->modules_bytes) {
     header_->modules_refused.fetch_add(1, std::memory_order_relaxed);
     return;
   }
@@ -131,7 +132,7 @@ void Modules::append(const dl_find_object& found, std::uint64_t identity) {
   char* destination = reinterpret_cast<char*>(header_) + header_->modules_offset + used;
   std::memcpy(destination, &record, sizeof record);
   std::memcpy(destination + sizeof record, path, path_size);
-  known_[count] = {record.start, record.limit, identity};
+  known_[count % kMostKnown] = {record.start, record.limit, identity};
   known_count_.store(count + 1, std::memory_order_release);
   header_->modules_used.store(used + bytes, std::memory_order_release);
 }

@@ -16,13 +16,13 @@ namespace leakwatch::preload {
 
 class Modules {
  public:
-  static constexpr std::uint32_t kMaxKnown = 4096;
+  static constexpr std::uint32_t kMostKnown = 4096;  // an older one is announced again when it is seen again
   struct Known {
     std::uint64_t start;
     std::uint64_t limit;
     std::uint64_t identity;  // of the link map and its path: another library in the same place differs
   };
-  static constexpr std::size_t kTableBytes = kMaxKnown * sizeof(Known);
+  static constexpr std::size_t kTableBytes = kMostKnown * sizeof(Known);
 
   // `known` is kTableBytes of zeroes.
   void start(shared::Header* header, Known* known);
@@ -42,7 +42,7 @@ class Modules {
 
   shared::Header* header_;
   Known* known_;
-  std::atomic<std::uint32_t> known_count_;
+  std::atomic<std::uint64_t> known_count_;  // that were put into the table, which holds the last of them
   std::atomic<std::uint32_t> locked_;
   std::atomic<bool> is_stuck_;
 };

@@ -70,6 +70,7 @@ LiveTotals some_totals() {
   totals.blindness.lost_frees = 32;
   totals.blindness.unknown_frees = 33;
   totals.blindness.stacks_refused = 34;
+  totals.blindness.modules_refused = 35;
   totals.blindness.bad_records = 35;
   return totals;
 }
@@ -99,6 +100,7 @@ TEST_CASE("Every figure has a series") {
       {"leakwatch_events_lost_total{kind=\"malformed\"}", 35},
       {"leakwatch_unmatched_frees_total", 33},
       {"leakwatch_stacks_refused_total", 34},
+      {"leakwatch_modules_refused_total", 35},
       {"leakwatch_recording_ended", 0},
       {kBuildInfo, 1},
       {"process_cpu_seconds_total", 1.25},

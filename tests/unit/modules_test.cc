@@ -34,7 +34,7 @@ std::vector<dl_find_object> some_modules() {
 TEST_CASE("modules that threads first see at the same time are all announced") {
   const std::vector<dl_find_object> modules = some_modules();
   REQUIRE(modules.size() >= 3);
-  std::vector<preload::Modules::Known> known(preload::Modules::kMaxKnown);
+  std::vector<preload::Modules::Known> known(preload::Modules::kMostKnown);
   for (int round = 0; round < 200; ++round) {
     SharedRegion region({});
     known.assign(known.size(), {});

@@ -21,7 +21,7 @@ class PreloadSession {
       : rules_(preload::FrameRules::kPlaces),
         index_(preload::StackTable::kIndexBytes / sizeof(std::uint64_t)),
         sampled_(preload::SampledSet::kPlaces),
-        known_(preload::Modules::kMaxKnown),
+        known_(preload::Modules::kMostKnown),
         filter_(preload::kFilterElements) {
     shared::Header& header = region.header();
     char* base = reinterpret_cast<char*>(&header);

@@ -283,16 +283,18 @@ TEST_CASE("blindness is silent about nothing and speaks about everything else") 
   blindness.lost_frees = 1234;
   blindness.unknown_frees = 3;
   blindness.stacks_refused = 4;
+  blindness.modules_refused = 6;
   blindness.bad_records = 5;
   blindness.ended = "leakwatch was stopped for 3 s";
   blindness.notes = {"tcmalloc is linked in."};
   const std::vector<std::string> sentences = blindness_sentences(blindness);
-  REQUIRE(sentences.size() == 7);
+  REQUIRE(sentences.size() == 8);
   CHECK(sentences[0].starts_with("1 allocation went"));
   CHECK(sentences[1].starts_with("1,234 frees went"));
   CHECK(contains(sentences[3], "[leakwatch: stack not recorded]"));
-  CHECK(contains(sentences[5], "leakwatch was stopped for 3 s"));
-  CHECK(sentences[6] == "tcmalloc is linked in.");
+  CHECK(contains(sentences[4], "Too many libraries"));
+  CHECK(contains(sentences[6], "leakwatch was stopped for 3 s"));
+  CHECK(sentences[7] == "tcmalloc is linked in.");
 }
 
 TEST_CASE("a program that was joined has blocks that nobody knows of") {
@@ -300,7 +302,8 @@ TEST_CASE("a program that was joined has blocks that nobody knows of") {
   blindness.joined_ns = 1'700'000'000'900'000'000;
   REQUIRE(blindness_sentences(blindness).size() == 1);
   CHECK(blindness_sentences(blindness)[0] ==
-        "Attached at 2023-11-14T22:13:20Z, while the program ran: blocks allocated before that are not shown.");
+        "Attached at 2023-11-14T22:13:20Z, while the program ran: not shown are blocks allocated before that, and "
+        "calls through pointers to the allocator that were taken before.");
   blindness.unknown_frees = 2;
   REQUIRE(blindness_sentences(blindness).size() == 2);
   CHECK(blindness_sentences(blindness)[1] ==
@@ -308,8 +311,12 @@ TEST_CASE("a program that was joined has blocks that nobody knows of") {
 }
 
 TEST_CASE("sampling is said in words") {
-  CHECK(sampling_sentences(1, {}) == std::vector<std::string>{"Exact: every allocation was counted."});
-  CHECK(sampling_sentences(524288, {}) ==
+  CHECK(sampling_sentences(1, {}, {}) == std::vector<std::string>{"Exact: every allocation was counted."});
+  Blindness blindness;
+  blindness.lost_frees = 1;
+  CHECK(sampling_sentences(1, {}, blindness) ==
+        std::vector<std::string>{"Exact: every allocation was counted, but for what follows."});
+  CHECK(sampling_sentences(524288, {}, {}) ==
         std::vector<std::string>{"Sampled: the figures are estimates from one sample every 512 KiB on average."});
 }
 
@@ -318,17 +325,17 @@ TEST_CASE("how the interval was steered is said, and what that cost once it is k
   const std::string intervals =
       "Sampled: the figures are estimates from one sample every 2.00 MiB on average at the moment, and from 4.00 KiB "
       "to 8.00 MiB since the start; each sample is weighted by its own interval.";
-  CHECK(sampling_sentences(2 << 20, cost) == std::vector<std::string>{intervals});
+  CHECK(sampling_sentences(2 << 20, cost, {}) == std::vector<std::string>{intervals});
   cost.processor_ns = 1'000'000'000;
   cost.target_ns = 7'000'000;
   cost.reader_ns = 250'000;
-  CHECK(sampling_sentences(2 << 20, cost) ==
+  CHECK(sampling_sentences(2 << 20, cost, {}) ==
         std::vector<std::string>{
             intervals,
             "Recording took 0.73% of the program's processor time, 0.70% in the program and 0.025% to read it; the "
             "limit is 1.00%."});
   cost.limit = 0;
-  CHECK(sampling_sentences(2 << 20, cost).size() == 1);
+  CHECK(sampling_sentences(2 << 20, cost, {}).size() == 1);
 }
 
 TEST_CASE("the line of a snapshot has the interval that was steered to") {
