@@ -15,10 +15,22 @@ namespace {
 
 constexpr std::uint64_t kNapNs = 1'000'000;
 constexpr int kSpins = 200;
+// A heartbeat that is old when we look is given so long to beat: leakwatch and we may have been stopped together
+// (Ctrl-Z), or go by clocks that differ (time namespaces).
+constexpr std::uint64_t kGraceNs = shared::kHeartbeatNs + 50'000'000;
+static_assert(kGraceNs < shared::kAllocationWaitNs);
 
 bool has_room(const Session& session, const shared::Ring& ring, std::uint64_t end, std::uint64_t& room_until) {
   room_until = ring.read_position.load(std::memory_order_acquire) + session.ring_words;
   return static_cast<std::int64_t>(room_until - end) >= 0;
+}
+
+// Or the session has ended already: whoever takes it down waits for us.
+bool reader_has_left(Session& session) {
+  if (session.header->ended.load(std::memory_order_relaxed) != 0) return true;
+  if (session.header->reader_left.load(std::memory_order_relaxed) == 0) return false;
+  session.end(shared::End::kReaderLeft);
+  return true;
 }
 
 bool wait_for_room(Session& session, const shared::Ring& ring, std::uint64_t end, std::uint64_t wait_ns,
@@ -28,10 +40,16 @@ bool wait_for_room(Session& session, const shared::Ring& ring, std::uint64_t end
     __builtin_ia32_pause();
   }
   shared::Header& header = *session.header;
-  const std::uint64_t give_up = monotonic_ns() + wait_ns;
+  const std::uint64_t began = monotonic_ns(), first_beat = header.heartbeat_ns.load(std::memory_order_relaxed);
+  const auto is_in_vain = [&] {
+    const std::uint64_t waited = monotonic_ns() - began;
+    if (waited >= wait_ns || reader_has_left(session)) return true;
+    const bool may_beat = waited < kGraceNs || header.heartbeat_ns.load(std::memory_order_relaxed) != first_beat;
+    return !may_beat && reader_is_gone(session);
+  };
   bool room = false;
   header.writers_waiting.fetch_add(1, std::memory_order_seq_cst);
-  while (!(room = has_room(session, ring, end, room_until)) && !reader_is_gone(session) && monotonic_ns() < give_up) {
+  while (!(room = has_room(session, ring, end, room_until)) && !is_in_vain()) {
     const std::uint32_t progress = header.progress.load(std::memory_order_seq_cst);
     session.wake_reader();
     if (!has_room(session, ring, end, room_until)) futex_wait(&header.progress, progress, kNapNs);
@@ -91,14 +109,9 @@ bool open_ring(Session& session, const shared::Ring& ring) {
 
 }  // namespace
 
-// A heartbeat that stopped ends the session: nobody will ever make room. Nor when it has ended already: whoever takes
-// it down waits for us.
+// A heartbeat that stopped ends the session: nobody will ever make room.
 bool reader_is_gone(Session& session) {
-  if (session.header->ended.load(std::memory_order_relaxed) != 0) return true;
-  if (session.header->reader_left.load(std::memory_order_relaxed) != 0) {
-    session.end(shared::End::kReaderLeft);
-    return true;
-  }
+  if (reader_has_left(session)) return true;
   const std::uint64_t beat = session.header->heartbeat_ns.load(std::memory_order_relaxed);
   const std::uint64_t now = monotonic_ns();
   if (now < beat || now - beat < shared::kStaleNs) return false;

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <vector>
 
 #include "tests/unit/catch.h"
@@ -137,6 +139,27 @@ TEST_CASE("a position that was overwritten leads nowhere else than into the ring
   write_event(*session, thread, kEvent, 0);
   CHECK(session->words_of(*neighbour.ring)[0] == 0);
   CHECK(session->words_of(*thread.ring)[session->ring_words - 1] == kEvent[0]);
+}
+
+// Both were stopped for a while, as by Ctrl-Z and fg, and go on at the same time; or have clocks that differ.
+TEST_CASE("a heartbeat that is old when it is looked at may still beat") {
+  SharedRegion region(sampled());
+  PreloadSession session(region);
+  ThreadState thread{};
+  claim_ring(*session, thread);
+  fill(*session, thread);
+  const std::uint64_t old = monotonic_ns() - 10 * shared::kStaleNs;
+  region.header().heartbeat_ns = old;
+  std::thread reader([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    region.header().heartbeat_ns = old + 1;
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    thread.ring->read_position = thread.ring->write_position.load();
+  });
+  CHECK(write_event(*session, thread, kEvent, 60'000'000'000));
+  reader.join();
+  CHECK(session.is_active());
+  CHECK(region.header().ended == 0);
 }
 
 TEST_CASE("a reader whose heartbeat stopped ends the session at once") {
