@@ -17,6 +17,7 @@
 
 using leakwatch::preload::allocated;
 using leakwatch::preload::bootstrap_arena;
+using leakwatch::preload::BusyScope;
 using leakwatch::preload::count_down;
 using leakwatch::preload::free_is_recorded;
 using leakwatch::preload::freeing;
@@ -27,6 +28,7 @@ using leakwatch::preload::record_realloc_failure;
 using leakwatch::preload::record_realloc_free;
 using leakwatch::preload::SessionHold;
 using leakwatch::preload::short_cuts;
+using leakwatch::preload::thread_state;
 
 namespace {
 
@@ -73,6 +75,11 @@ template <class Free>
   if (!next_ready()) return;
   freeing(block);
   real_free();
+}
+
+void advance_module_epoch() {
+  const BusyScope busy(thread_state);
+  if (const SessionHold session; session) session->modules.advance_epoch();
 }
 
 [[gnu::noinline]] void* malloc_slowly(std::size_t size) {
@@ -196,9 +203,9 @@ LEAKWATCH_EXPORT std::size_t malloc_usable_size(void* block) {
 // after, so that those of whatever comes to the same place are not taken for its.
 LEAKWATCH_EXPORT int dlclose(void* handle) {
   if (!next_ready()) return -1;
-  if (const SessionHold session; session) session->modules.advance_epoch();
+  advance_module_epoch();
   const int result = next.dlclose(handle);
-  if (const SessionHold session; session) session->modules.advance_epoch();
+  advance_module_epoch();
   return result;
 }
 

@@ -16,22 +16,26 @@
 #include "preload/next.h"
 #include "preload/session.h"
 #include "preload/system.h"
+#include "preload/thread_state.h"
 
 #define LEAKWATCH_EXPORT extern "C" __attribute__((visibility("default")))
 
 using leakwatch::preload::add_ourselves;
+using leakwatch::preload::BusyScope;
 using leakwatch::preload::can_add_ourselves;
 using leakwatch::preload::count_variables;
 using leakwatch::preload::kRoomForOurselves;
 using leakwatch::preload::next;
 using leakwatch::preload::next_ready;
 using leakwatch::preload::SessionHold;
+using leakwatch::preload::thread_state;
 
 namespace {
 
 // False in a child of vfork, which shares our memory, but is not the process that is watched. The session is not held
 // over the call, as nobody lets go of it when that succeeds. Keeps errno.
 bool tell_execution(std::uint32_t executes) {
+  const BusyScope busy(thread_state);
   const SessionHold session;
   if (!session || session->process_id != static_cast<std::uint32_t>(leakwatch::preload::system_call(SYS_getpid)))
     return false;

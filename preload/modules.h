@@ -36,6 +36,8 @@ class Modules {
   std::uint64_t epoch() const { return header_->module_epoch.load(std::memory_order_acquire); }
   void advance_epoch() { header_->module_epoch.fetch_add(1, std::memory_order_acq_rel); }
 
+  void after_fork_in_hook() { locked_.store(0, std::memory_order_relaxed); }  // see session.h
+
  private:
   bool is_known(std::uint64_t start, std::uint64_t limit, std::uint64_t identity) const;
   void append(const dl_find_object& found, std::uint64_t identity);

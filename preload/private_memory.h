@@ -35,6 +35,15 @@ inline void* map_private(std::size_t bytes) {
   return map_private(bytes, PROT_READ | PROT_WRITE);
 }
 
+// Where nothing may be mapped yet. False on failure.
+inline bool map_private_at(void* begin, std::size_t bytes) {
+  const long address = system_call(SYS_mmap, as_argument(begin), static_cast<long>(bytes), PROT_READ | PROT_WRITE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  if (is_error(address)) return false;
+  leave_out_of_core_dumps(address, bytes);
+  return true;
+}
+
 // Null and none are allowed.
 inline void unmap_private(void* begin, std::size_t bytes) {
   if (begin != nullptr) system_call(SYS_munmap, as_argument(begin), static_cast<long>(bytes));

@@ -189,17 +189,14 @@ bool is_sampled(Session& session, const ThreadState& thread, const void* block) 
 }
 
 [[gnu::always_inline]] inline bool note_free(void* block, shared::EventKind kind) {
-  const SessionHold session;
-  if (!session || block == nullptr) return false;
-  prefetch_for_allocator(block);
   ThreadState& thread = thread_state;
-  if (thread.own_call != ThreadState::OwnCall::kNone) return false;
-  const bool nested = thread.busy;
-  thread.busy = true;
-  const bool recorded = session->exact ? note_exact_free(*session, thread, nested, block, kind)
-                                       : note_sampled_free(*session, thread, nested, block, kind);
-  thread.busy = nested;
-  return recorded;
+  if (block == nullptr || thread.own_call != ThreadState::OwnCall::kNone) return false;
+  const BusyScope busy(thread);
+  const SessionHold session;
+  if (!session) return false;
+  prefetch_for_allocator(block);
+  return session->exact ? note_exact_free(*session, thread, busy.is_nested(), block, kind)
+                        : note_sampled_free(*session, thread, busy.is_nested(), block, kind);
 }
 
 // Not recorded: the thread's ring may be in the middle of an event. In sampled mode the chance to have been a sample is
@@ -237,15 +234,14 @@ bool record_realloc_free(void* block) {
 
 // The block lives on. Its entry in the sampled set must be back before anybody frees it again.
 void record_realloc_failure(void* block) {
+  ThreadState& thread = thread_state;
+  const BusyScope busy(thread);
   const SessionHold session;
   if (!session) return;
-  ThreadState& thread = thread_state;
-  const bool nested = thread.busy;
+  const bool nested = busy.is_nested();
   if (!nested && thread.session != session->id) return;  // the free was another session's, or nobody's
-  thread.busy = true;
   if (session->exact || session->sampled.insert(block, nested))
     write_free(*session, thread, nested, block, shared::EventKind::kReallocFailed);
-  thread.busy = nested;
 }
 
 }  // namespace leakwatch::preload

@@ -42,6 +42,8 @@ class SampledSet {
   enum class Removal { kRemoved, kAbsent, kBusy };
   Removal remove(const void* block, bool nested);
 
+  void after_fork_in_hook() { unlock(); }  // see session.h
+
  private:
   bool lock(bool nested);
   void unlock();

@@ -5,9 +5,11 @@
 
 #include "preload/session.h"
 
+#include "preload/bounded_lock.h"
 #include "preload/clock.h"
 #include "preload/hook_gate.h"
 #include "preload/own_state.h"
+#include "preload/private_memory.h"
 #include "preload/system.h"
 
 namespace leakwatch::preload {
@@ -39,6 +41,16 @@ void Session::end(shared::End reason) {
   leakwatch_own_state.session.compare_exchange_strong(our_number, 0, std::memory_order_acq_rel);
   header->ended_ns.store(monotonic_ns(), std::memory_order_relaxed);
   header->ended.store(static_cast<std::uint32_t>(reason), std::memory_order_release);
+}
+
+// Where the shared memory was comes memory of the child's own, all zero: so a reader that has been gone for long, who
+// is not waited for, and areas without room. Locks may be held by threads that the child does not have; the interrupted
+// hook may have one as well, but has nobody left to keep out.
+void Session::after_fork_in_hook() {
+  map_private_at(header, shared_bytes);
+  give_lock_back(shared_ring_locked);
+  sampled.after_fork_in_hook();
+  modules.after_fork_in_hook();
 }
 
 }  // namespace leakwatch::preload

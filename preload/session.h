@@ -2,9 +2,10 @@
 //
 // The session of this process: the shared memory it writes to, and what it needs privately to do so.
 //
-// The object lives on pages of its own that the kernel wipes in every child (MADV_WIPEONFORK), and the shared memory
-// is not inherited at all (MADV_DONTFORK): however a child was made, it finds "no session" and can never write into its
-// parent's rings. Nobody calls getpid for that.
+// Hooks find it by way of a page that the kernel wipes in every child (MADV_WIPEONFORK), and the shared memory is not
+// inherited at all (MADV_DONTFORK): however a child was made, it finds "no session" and can never write into its
+// parent's rings. Nobody calls getpid for that. A hook that had found it before, and that a child goes on with since a
+// signal handler forked, finds the object as it was, and memory that nobody reads.
 //
 // A process that is attached to and detached from has one session after the other. The memory of one is taken down when
 // no hook can be in it any more: hooks hold the session (SessionHold) for as long as they look at it.
@@ -78,6 +79,8 @@ struct Session {
   void wake_reader();
   // The rest of the process's life goes unwatched. Hooks in flight may still write: the memory stays mapped.
   void end(shared::End reason);
+  // In a child that is to go on inside of an interrupted hook, and which nobody reads.
+  void after_fork_in_hook();
 };
 
 // glibc puts a thread's descriptor, which the thread pointer names, at the top of the thread's stack; the main thread's
@@ -123,16 +126,21 @@ class Presence {
 
 // Made once and never unmapped; a hook may look at it at any time.
 struct SessionPage {
+  static constexpr std::size_t kPage = 4096;
+
+  // Wiped in children.
   std::atomic<Session*> active;  // null: none yet, ended, or a child that has none
   // Whether hooks count themselves here, so that the memory of a session can go. Only of sessions that came and will
   // leave while the program runs: the one that it began with keeps its memory to the end. Set before anybody finds the
   // page.
   bool is_counted;
   Presence presence;
-  SessionPage* previous;        // pages that were given up, as a hook may have stayed in them for ever
   std::uint16_t* exact_filter;  // kFilterElements each; kept, since free reads them without holding the session
   std::uint16_t* sampled_filter;
-  Session session;
+
+  // Kept in children.
+  alignas(kPage) Session session;
+  SessionPage* previous;  // pages that were given up, as a hook may have stayed in them for ever
 };
 extern std::atomic<SessionPage*> session_page __attribute__((visibility("hidden")));
 

@@ -9,6 +9,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
+#include <cstddef>
 #include <new>
 
 #include "preload/clock.h"
@@ -21,6 +22,7 @@
 #include "preload/private_memory.h"
 #include "preload/system.h"
 #include "preload/thread_end.h"
+#include "preload/thread_state.h"
 #include "preload/wake_page.h"
 
 namespace leakwatch::preload {
@@ -36,19 +38,32 @@ void before_fork() {
 }
 void after_fork_in_parent() {
   fork_guard.after_fork_in_parent();
+  const BusyScope busy(thread_state);
   if (const SessionHold session; session) session->header->forks.fetch_add(1, std::memory_order_relaxed);
 }
 
+// A signal handler that interrupted a hook may fork, and the child return from it into the hook, which has found a
+// session already, perhaps one that is over since. Not for every child: it is hundreds of mebibytes of addresses. Of
+// _Fork, or the bare system call, nobody tells us.
+void let_interrupted_hook_end() {
+  if (!thread_state.busy) return;
+  for (SessionPage* page = newest_page; page != nullptr; page = page->previous) {
+    if (page->session.header != nullptr) page->session.after_fork_in_hook();
+  }
+}
+
 void after_fork_in_child() {
+  let_interrupted_hook_end();
   fork_guard.after_fork_in_child();
   wake_page.after_fork_in_child();
 }
 
-// The page must be gone in children before anything is on it.
+// Its first part must be gone in children before anything is on it.
 SessionPage* make_page() {
-  constexpr std::size_t kBytes = whole_pages(sizeof(SessionPage));
+  constexpr std::size_t kBytes = sizeof(SessionPage), kWiped = offsetof(SessionPage, session);
+  static_assert(kBytes % SessionPage::kPage == 0 && kWiped % SessionPage::kPage == 0);
   void* page = map_private(kBytes);
-  if (page == nullptr || system_call(SYS_madvise, as_argument(page), static_cast<long>(kBytes), MADV_WIPEONFORK) != 0) {
+  if (page == nullptr || system_call(SYS_madvise, as_argument(page), static_cast<long>(kWiped), MADV_WIPEONFORK) != 0) {
     unmap_private(page, kBytes);
     return nullptr;
   }

@@ -6,6 +6,7 @@
 // runs.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include "proto/shared_memory.h"
@@ -38,16 +39,26 @@ static_assert(sizeof(ThreadState) <= 64);
 
 extern __thread ThreadState thread_state __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-// Marks the thread as inside a hook for a scope.
+// Marks the thread as inside a hook for a scope. Around the hold of a session whose shared memory is looked at: a fork
+// in a signal handler has to see it for the child's sake (session_start.cc).
 class BusyScope {
  public:
-  explicit BusyScope(ThreadState& state) : state_(state) { state_.busy = true; }
-  ~BusyScope() { state_.busy = false; }
+  explicit BusyScope(ThreadState& state) : state_(state), was_busy_(state.busy) {
+    state_.busy = true;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  ~BusyScope() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    state_.busy = was_busy_;
+  }
   BusyScope(const BusyScope&) = delete;
   BusyScope& operator=(const BusyScope&) = delete;
 
+  bool is_nested() const { return was_busy_; }
+
  private:
   ThreadState& state_;
+  const bool was_busy_;
 };
 
 }  // namespace leakwatch::preload

@@ -4,6 +4,7 @@
 // session, which is started if that is still to be done.
 #pragma once
 
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 
@@ -28,11 +29,9 @@ class ErrnoScope {
 class WatchedCall {
  public:
   // `from` is where the program called.
-  explicit WatchedCall(std::uint64_t from)
-      : entered_(!thread_.busy), session_(entered_ ? session_page.load(std::memory_order_acquire) : nullptr) {
+  explicit WatchedCall(std::uint64_t from) : entered_(!thread_.busy), session_(entered_ ? enter(thread_) : nullptr) {
     if (!entered_) [[unlikely]]
       return;
-    thread_.busy = true;
     if (!session_ || thread_.session != session_->id) [[unlikely]] {
       const std::uint32_t gate = start_watching(from);
       session_.look_again();
@@ -40,6 +39,7 @@ class WatchedCall {
     }
   }
   ~WatchedCall() {  // before the session is let go
+    std::atomic_signal_fence(std::memory_order_seq_cst);
     if (entered_) thread_.busy = false;
   }
   WatchedCall(const WatchedCall&) = delete;
@@ -58,6 +58,13 @@ class WatchedCall {
   const bool entered_;
   SessionHold session_;
   bool has_just_joined_ = false;
+
+  // Marked before the session is found: as in BusyScope.
+  static SessionPage* enter(ThreadState& thread) {
+    thread.busy = true;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    return session_page.load(std::memory_order_acquire);
+  }
 
   // Static, as everything here is to stay in registers. The first starts the session if that is still to be done, and
   // returns where the gate of the hooks stands. The second is told the session that is there then, or null; true when

@@ -18,6 +18,7 @@
 #include "cli/shared_region.h"
 #include "preload/hook_gate.h"
 #include "preload/recorder.h"
+#include "preload/ring_writer.h"
 #include "tests/unit/catch.h"
 
 namespace {
@@ -163,6 +164,35 @@ TEST_CASE("A child has no session, whoever was inside one", "[session]") {
     REQUIRE(waitpid(child, &status, 0) == child);
     CHECK(status == 0);
   }
+  session->end(shared::End::kDetached);
+  CHECK(take_down_sessions() == 0);
+}
+
+TEST_CASE("A child that is made inside of a hook goes on with what the hook had found, and reaches nobody",
+          "[session]") {
+  Settings settings(1);
+  shared::Header* memory = map_again(settings.region);
+  REQUIRE(madvise(memory, memory->total_bytes, MADV_DONTFORK) == 0);
+  Session* session = prepare_session(memory);
+  REQUIRE(session != nullptr);
+  activate_session(*session, true);
+  {
+    const BusyScope busy(thread_state);
+    const SessionHold hold;
+    hold->shared_ring_locked = 1;  // by a thread that the child does not have
+    const pid_t child = fork();
+    if (child == 0) {
+      hold->header->lost_frees.fetch_add(1);
+      const bool is_bounded = reader_is_gone(*hold) && hold->shared_ring_locked == 0;
+      _exit(is_bounded && hold->id == session->id && !SessionHold() && take_down_sessions() == 0 ? 0 : 1);
+    }
+    int status = 1;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    hold->shared_ring_locked = 0;
+  }
+  CHECK(settings.region.header().lost_frees == 0);
+  CHECK(settings.region.header().forks == 1);
   session->end(shared::End::kDetached);
   CHECK(take_down_sessions() == 0);
 }
