@@ -16,6 +16,7 @@
 #include <bitset>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 namespace leakwatch {
 namespace {
@@ -204,6 +205,13 @@ bool ElfFile::has_section(std::string_view name) const {
   const Bytes names = section_bytes(names_index);
   return std::any_of(sections_.begin(), sections_.end(),
                      [&](const Elf64_Shdr& section) { return string_equals(names, section.sh_name, name); });
+}
+
+std::vector<Elf64_Phdr> ElfFile::code_segments() const {
+  std::vector<Elf64_Phdr> found;
+  std::copy_if(segments_.begin(), segments_.end(), std::back_inserter(found),
+               [](const Elf64_Phdr& s) { return s.p_type == PT_LOAD && (s.p_flags & PF_X) != 0; });
+  return found;
 }
 
 std::set<std::string_view> ElfFile::defined(std::span<const std::string_view> wanted, SymbolScope scope) const {

@@ -61,6 +61,7 @@ class ElfFile {
   std::string_view soname() const;
   bool is_position_independent_executable() const;  // as opposed to a shared library, which has the same type
   bool has_section(std::string_view name) const;
+  std::vector<Elf64_Phdr> code_segments() const;  // those that are loaded to be executed
 
   // Those of `wanted` that are functions of this file, not imports. Names have at least two characters. The result
   // points into `wanted`.

@@ -48,8 +48,7 @@ ModuleMap::ModuleMap(Module executable, std::string folder) : folder_(std::move(
 void ModuleMap::add(const RawModule& raw) {
   Module module = to_module(raw, folder_);
   if (module.path.empty()) {
-    module.path = modules_[0].path;
-    modules_[0] = std::move(module);
+    learn_executable(std::move(module));
     ranges_.push_back({raw.record.start, raw.record.limit, raw.record.epoch, 0});
     return;
   }
@@ -61,6 +60,14 @@ void ModuleMap::add(const RawModule& raw) {
   ranges_.push_back(
       {raw.record.start, raw.record.limit, raw.record.epoch, static_cast<std::uint32_t>(modules_.size())});
   modules_.push_back(std::move(module));
+}
+
+// The target's loader names the pieces of an executable with gaps between its segments one by one; only the piece with
+// the ELF header tells more than its place.
+void ModuleMap::learn_executable(Module announced) {
+  if (announced.segments.empty()) return;
+  announced.path = modules_[0].path;
+  modules_[0] = std::move(announced);
 }
 
 CodeAddress ModuleMap::locate(std::uint64_t raw, std::uint64_t epoch) const {

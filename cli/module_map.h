@@ -30,6 +30,8 @@ class ModuleMap {
   const std::vector<Module>& modules() const { return modules_; }
 
  private:
+  void learn_executable(Module announced);
+
   struct Range {
     std::uint64_t start;
     std::uint64_t limit;

@@ -9,21 +9,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <vector>
 
+#include "cli/elf_file.h"
 #include "cli/thread_files.h"
+#include "symbolize/file_identity.h"
 #include "symbolize/kernel_file.h"
+#include "symbolize/process_maps.h"
 
 namespace leakwatch {
 
 namespace {
+
+constexpr std::uint64_t kPageMask = 4095;
 
 std::string proc_path(pid_t pid, const char* name) {
   return fmt::format("/proc/{}/{}", pid, name);
@@ -49,6 +56,27 @@ std::string without_deleted(std::string path) {
   constexpr std::string_view kDeleted = " (deleted)";
   if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
   return path;
+}
+
+// Run-time address minus the one in the headers, told by the first mapping that is the beginning of a segment.
+std::optional<std::uint64_t> bias_of(const std::vector<Elf64_Phdr>& segments, const std::vector<MemoryMapping>& code) {
+  for (const MemoryMapping& mapping : code) {
+    for (const Elf64_Phdr& segment : segments) {
+      if (mapping.file_offset == (segment.p_offset & ~kPageMask)) return mapping.start - (segment.p_vaddr & ~kPageMask);
+    }
+  }
+  return std::nullopt;
+}
+
+// The process's map may have a segment in pieces, after an mprotect; the headers have it whole.
+std::vector<Segment> whole_pages(const std::vector<Elf64_Phdr>& segments, std::uint64_t bias) {
+  std::vector<Segment> result;
+  for (const Elf64_Phdr& segment : segments) {
+    const std::uint64_t start = bias + segment.p_vaddr, limit = start + segment.p_memsz;
+    if (start >= limit || limit > ~kPageMask) continue;
+    result.push_back({start & ~kPageMask, (limit + kPageMask) & ~kPageMask, segment.p_offset & ~kPageMask});
+  }
+  return result;
 }
 
 // 0 when there is no such clock.
@@ -103,22 +131,22 @@ std::string command_line(pid_t pid) {
   return fmt::format("{}", fmt::join(command_words(pid), " "));
 }
 
-// A line of maps: start-limit permissions offset device inode path.
 Module main_executable(pid_t pid) {
-  Module module;
   const std::string named = link_target(proc_path(pid, "exe"));
+  std::vector<MemoryMapping> code = parse_maps(read_maps_text(pid));
+  std::erase_if(code, [&](const MemoryMapping& mapping) { return !mapping.executable || mapping.name != named; });
+  Module module;
   module.path = without_deleted(named);
-  std::ifstream maps(proc_path(pid, "maps"));
-  for (std::string line; std::getline(maps, line);) {
-    std::istringstream in(line);
-    std::string range, permissions, offset, device, inode, path;
-    in >> range >> permissions >> offset >> device >> inode;
-    std::getline(in >> std::ws, path);
-    if (path != named || permissions.size() < 3 || permissions[2] != 'x') continue;
-    const std::size_t dash = range.find('-');
-    module.segments.push_back({std::stoull(range.substr(0, dash), nullptr, 16),
-                               std::stoull(range.substr(dash + 1), nullptr, 16), std::stoull(offset, nullptr, 16)});
+  const MappedFile file(proc_path(pid, "exe"));  // the very one that runs, whatever its path names now
+  const std::vector<Elf64_Phdr> segments = ElfFile(file.bytes()).code_segments();
+  if (const auto bias = bias_of(segments, code)) {
+    module.build_id = build_id_of(proc_path(pid, "exe"));
+    module.bias = *bias;
+    module.segments = whole_pages(segments, *bias);
+    return module;
   }
+  for (const MemoryMapping& mapping : code)
+    module.segments.push_back({mapping.start, mapping.limit, mapping.file_offset});
   return module;
 }
 

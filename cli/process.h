@@ -21,7 +21,8 @@ std::uint64_t own_thread_processor_ns();  // of the thread that asks
 std::string working_folder(pid_t pid);
 std::vector<std::string> command_words(pid_t pid);  // its name and arguments, as it was started
 std::string command_line(pid_t pid);                // the same joined by blanks
-Module main_executable(pid_t pid);                  // path and executable segments
+// All of it, as long as the process lets us look; without its file, the segments are what is mapped.
+Module main_executable(pid_t pid);
 // The number that the thread has in its own pid namespace; 0 when it is gone.
 std::uint32_t own_thread_number(pid_t pid, pid_t tid);
 // What is different after it has executed a program, also the same one again; empty when it is gone, or does not let

@@ -8,7 +8,13 @@
 
 #include "tests/targets/truth.h"
 
-SITE void* kept_block() {
+#ifdef FAR  // a segment of its own, which the linker is told to put far from the others
+#define KEPT_SITE SITE __attribute__((section(".far")))
+#else
+#define KEPT_SITE SITE
+#endif
+
+KEPT_SITE void* kept_block() {
   return malloc(1000);
 }
 

@@ -109,6 +109,23 @@ TEST_CASE("what the target says of its main program completes module 0") {
   CHECK(path_of(map, 0x3000) == "/bin/service");
 }
 
+// An executable with a gap between its segments is announced as two, each at an address without an ELF header.
+TEST_CASE("pieces of the main program that say only where they are leave its description as it is") {
+  const Module known{"/bin/service", "0aff10", 0x1000, {{0x2000, 0x3000, 0x1000}, {0x600000, 0x601000, 0x2000}}};
+  ModuleMap map(known, "/home");
+  for (const std::uint64_t start : {0x2000, 0x600000}) {
+    RawModule piece = announced("", start, start + 0x234);
+    piece.record.bias = 0x1000;
+    piece.record.segment_count = 0;
+    map.add(piece);
+  }
+  REQUIRE(map.modules().size() == 1);
+  CHECK(map.modules()[0] == known);
+  CHECK(map.locate(0x2100, 0).module == 0);
+  CHECK(map.locate(0x600100, 0).module == 0);
+  CHECK(map.locate(0x300000, 0).module == CodeAddress::kNoModule);
+}
+
 TEST_CASE("paths become absolute, and the kernel's object gets its usual name") {
   ModuleMap map(executable(), "/srv/app");
   map.add(announced("plugins/x.so", 0x10000, 0x20000));
