@@ -199,12 +199,26 @@ bool ElfFile::is_position_independent_executable() const {
                      [](const Elf64_Dyn& e) { return e.d_tag == DT_FLAGS_1 && (e.d_un.d_val & DF_1_PIE) != 0; });
 }
 
-bool ElfFile::has_section(std::string_view name) const {
-  if (sections_.empty()) return false;
+std::optional<std::size_t> ElfFile::find_section(std::string_view name) const {
+  if (sections_.empty()) return std::nullopt;
   const std::uint64_t names_index = header_.e_shstrndx == SHN_XINDEX ? sections_[0].sh_link : header_.e_shstrndx;
   const Bytes names = section_bytes(names_index);
-  return std::any_of(sections_.begin(), sections_.end(),
-                     [&](const Elf64_Shdr& section) { return string_equals(names, section.sh_name, name); });
+  const auto found = std::find_if(sections_.begin(), sections_.end(), [&](const Elf64_Shdr& section) {
+    return string_equals(names, section.sh_name, name);
+  });
+  if (found == sections_.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - sections_.begin());
+}
+
+bool ElfFile::has_section(std::string_view name) const {
+  return find_section(name).has_value();
+}
+
+std::string_view ElfFile::section_content(std::string_view name) const {
+  const auto index = find_section(name);
+  if (!index) return {};
+  const Bytes content = section_bytes(*index);
+  return {reinterpret_cast<const char*>(content.data()), content.size()};
 }
 
 std::vector<Elf64_Phdr> ElfFile::code_segments() const {

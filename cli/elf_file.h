@@ -61,7 +61,8 @@ class ElfFile {
   std::string_view soname() const;
   bool is_position_independent_executable() const;  // as opposed to a shared library, which has the same type
   bool has_section(std::string_view name) const;
-  std::vector<Elf64_Phdr> code_segments() const;  // those that are loaded to be executed
+  std::string_view section_content(std::string_view name) const;  // empty when there is none
+  std::vector<Elf64_Phdr> code_segments() const;                  // those that are loaded to be executed
 
   // Those of `wanted` that are functions of this file, not imports. Names have at least two characters. The result
   // points into `wanted`.
@@ -75,6 +76,7 @@ class ElfFile {
   Bytes slice(std::uint64_t offset, std::uint64_t size) const;
   Bytes from_address(std::uint64_t address) const;
   Bytes section_bytes(std::uint64_t index) const;
+  std::optional<std::size_t> find_section(std::string_view name) const;
   std::vector<Elf64_Dyn> dynamic_entries() const;
   std::vector<std::string_view> dynamic_strings(std::int64_t tag) const;
   void collect_defined(const Elf64_Shdr& table, std::span<const std::string_view> wanted,

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <set>
 #include <string_view>
 
@@ -170,10 +171,12 @@ struct AllocatorMark {
   std::string_view allocator;
 };
 
-// With a prefix or without, each of these leaves a name that nobody else has.
-constexpr std::array<AllocatorMark, 14> kAllocatorMarks = {{
+// With a prefix or without, each of these leaves a name that nobody else has. A linker that drops what is not called
+// may drop the functions that everybody knows, but not those that they all end in.
+constexpr std::array<AllocatorMark, 18> kAllocatorMarks = {{
     {"je_malloc", "jemalloc"},
     {"_rjem_malloc", "jemalloc"},
+    {"_rjem_mallocx", "jemalloc"},
     {"mallocx", "jemalloc"},
     {"je_mallocx", "jemalloc"},
     {"mallctl", "jemalloc"},
@@ -182,10 +185,24 @@ constexpr std::array<AllocatorMark, 14> kAllocatorMarks = {{
     {"mi_malloc", "mimalloc"},
     {"_mi_malloc", "mimalloc"},
     {"mi_heap_malloc", "mimalloc"},
+    {"mi_malloc_aligned", "mimalloc"},
+    {"_mi_malloc_generic", "mimalloc"},
     {"sn_malloc", "snmalloc"},
     {"sn_rust_alloc", "snmalloc"},
     {"rpmalloc", "rpmalloc"},
+    {"rpaligned_alloc", "rpmalloc"},
     {"scalable_malloc", "the TBB allocator"},
+}};
+
+struct AllocatorTexts {
+  std::array<std::string_view, 2> texts;  // both are there, whatever it was configured with
+  std::string_view allocator;
+};
+
+// What these print themselves; of others we know no text that nobody else has.
+constexpr std::array<AllocatorTexts, 2> kAllocatorTexts = {{
+    {{"<jemalloc>: ", "___ Begin jemalloc statistics ___"}, "jemalloc"},
+    {{"mimalloc: error: ", "mimalloc: warning: "}, "mimalloc"},
 }};
 
 std::vector<std::string_view> telling_symbols() {
@@ -195,8 +212,22 @@ std::vector<std::string_view> telling_symbols() {
   return symbols;
 }
 
-std::set<std::string_view> allocators_linked_in(const std::set<std::string_view>& defined) {
+// Texts are looked for where the names are gone: they say less, and reading them takes longer.
+std::set<std::string_view> allocators_of_stripped(const ElfFile& elf) {
   std::set<std::string_view> allocators;
+  if (elf.has_section(".symtab")) return allocators;
+  const std::string_view constants = elf.section_content(".rodata");
+  for (const AllocatorTexts& each : kAllocatorTexts) {
+    const auto is_there = [&](std::string_view text) {
+      return memmem(constants.data(), constants.size(), text.data(), text.size()) != nullptr;
+    };
+    if (std::all_of(each.texts.begin(), each.texts.end(), is_there)) allocators.insert(each.allocator);
+  }
+  return allocators;
+}
+
+std::set<std::string_view> allocators_linked_in(const ElfFile& elf, const std::set<std::string_view>& defined) {
+  std::set<std::string_view> allocators = allocators_of_stripped(elf);
   for (const AllocatorMark& mark : kAllocatorMarks) {
     if (defined.contains(mark.symbol)) allocators.insert(mark.allocator);
   }
@@ -206,7 +237,7 @@ std::set<std::string_view> allocators_linked_in(const std::set<std::string_view>
 
 std::vector<std::string> warnings_about(const Program& program, const std::set<std::string_view>& defined) {
   std::vector<std::string> warnings;
-  for (const std::string_view allocator : allocators_linked_in(defined)) {
+  for (const std::string_view allocator : allocators_linked_in(program.elf, defined)) {
     warnings.push_back(
         fmt::format("{} has {} linked in: allocations through it will not be seen, so the live heap shown will be far "
                     "below RSS.",

@@ -20,6 +20,8 @@ void run(const std::uint8_t* data, std::size_t size) {
   std::size_t seen = static_cast<std::size_t>(file.machine()) + static_cast<std::size_t>(file.type());
   seen += file.is_64_bit() + file.is_little_endian() + file.has_program_headers();
   seen += file.is_position_independent_executable() + file.has_section(".gopclntab");
+  fuzz::check(file.section_content(".rodata").size() <= size);
+  fuzz::check(file.code_segments().size() < size);
   if (const auto interpreter = file.interpreter()) fuzz::check(interpreter->size() < size);
   for (const std::string_view name : file.needed()) fuzz::check(name.size() < size);
   fuzz::check(file.soname().size() < size);

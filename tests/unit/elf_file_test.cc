@@ -51,6 +51,7 @@ std::size_t ask_everything(const ByteVector& bytes) {
   std::size_t sum = elf.soname().size() + elf.interpreter().value_or("").size();
   for (const std::string_view name : elf.needed()) sum += name.size();
   sum += elf.defined(kNames, SymbolScope::kEverywhere).size();
+  sum += elf.section_content(".rodata").size() + elf.section_content(".bss").size() + elf.code_segments().size();
   return sum + (elf.has_section(".text") ? 1 : 0) + (elf.is_position_independent_executable() ? 1 : 0);
 }
 

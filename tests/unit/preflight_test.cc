@@ -428,15 +428,46 @@ TEST_CASE("an allocator that is linked in is named") {
     const char* symbol;
     const char* name;
   };
-  for (const Case& each : {Case{"mallocx", "jemalloc"}, Case{"je_malloc", "jemalloc"}, Case{"_rjem_malloc", "jemalloc"},
-                           Case{"tc_malloc", "tcmalloc"}, Case{"TCMallocInternalMalloc", "tcmalloc"},
-                           Case{"mi_malloc", "mimalloc"}, Case{"sn_malloc", "snmalloc"}}) {
+  for (const Case& each :
+       {Case{"mallocx", "jemalloc"}, Case{"je_malloc", "jemalloc"}, Case{"_rjem_malloc", "jemalloc"},
+        Case{"tc_malloc", "tcmalloc"}, Case{"TCMallocInternalMalloc", "tcmalloc"}, Case{"mi_malloc", "mimalloc"},
+        Case{"_mi_malloc_generic", "mimalloc"}, Case{"mi_malloc_aligned", "mimalloc"}, Case{"sn_malloc", "snmalloc"},
+        Case{"rpmalloc", "rpmalloc"}, Case{"rpaligned_alloc", "rpmalloc"}}) {
     const std::string object = fmt::format("void* {}(unsigned long n) {{ return 0; }}\n", each.symbol);
     const Outcome outcome = inspect(workshop.compile("service", object + kEmptyMain));
     INFO(each.symbol);
     CHECK(outcome.status == 0);
     REQUIRE(outcome.preflight.warnings.size() == 1);
     CHECK(outcome.warns(fmt::format("service has {} linked in", each.name)));
+  }
+}
+
+TEST_CASE("an allocator that is linked in is named when the program was stripped of names, by what it prints") {
+  const Workshop workshop;
+  const auto warnings_of = [&](const std::string& texts, const std::string& flags) {
+    const std::string source = fmt::format("const char* const texts[] = {{{}}};\n", texts);
+    return inspect(workshop.compile("service", source + kEmptyMain, flags)).preflight.warnings;
+  };
+  const std::string jemalloc = R"("<jemalloc>: Error in munmap(): %s\n", "___ Begin jemalloc statistics ___\n")";
+  const std::string mimalloc = R"("mimalloc: error: ", "mimalloc: warning: ")";
+  REQUIRE(warnings_of(jemalloc, "-s").size() == 1);
+  CHECK(warnings_of(jemalloc, "-s")[0].find("service has jemalloc linked in") != std::string::npos);
+  REQUIRE(warnings_of(mimalloc, "-s").size() == 1);
+  CHECK(warnings_of(mimalloc, "-s")[0].find("service has mimalloc linked in") != std::string::npos);
+  // A program that reads somebody's log knows one of the texts, and one with its names has none of the functions.
+  CHECK(warnings_of(R"("<jemalloc>: ", "mimalloc: error: ")", "-s").empty());
+  CHECK(warnings_of(jemalloc + ", " + mimalloc, "").empty());
+}
+
+TEST_CASE("a program that loads its allocator as a library has none linked in") {
+  const Workshop workshop;
+  const std::string source = "int mallctl(); int main(void) { return mallctl() == 0; }";
+  for (const std::string flags : {"-l:libjemalloc.so.2", "-l:libjemalloc.so.2 -s"}) {
+    if (!workshop.try_compile("service", source, flags)) {
+      WARN("skipped: no libjemalloc.so.2 here");
+      return;
+    }
+    CHECK(inspect(workshop.path("service")).preflight.warnings.empty());
   }
 }
 
