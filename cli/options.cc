@@ -5,6 +5,7 @@
 #include "cli/options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -51,6 +52,7 @@ struct WatchTexts {
   std::string interval = "30s";
   std::string sample_interval = "512KiB";
   std::optional<std::string> overhead;
+  std::optional<std::string> seed;
   bool exact = false;
   std::optional<std::string> http;
 };
@@ -60,19 +62,21 @@ void add_watch_options(CLI::App& run, WatchOptions& options, WatchTexts& texts) 
       ->type_name("TIME")
       ->capture_default_str();
   run.add_option("-o,--output", options.output, "Folder for the profiles [leakwatch-NAME-PID]")->type_name("DIR");
-  run.add_option("--sample-interval", texts.sample_interval, "Mean bytes allocated between two samples [512KiB]")
-      ->type_name("SIZE");
+  CLI::Option* sample_interval =
+      run.add_option("--sample-interval", texts.sample_interval, "Mean bytes allocated between two samples [512KiB]")
+          ->type_name("SIZE");
   CLI::Option* overhead =
       run.add_option("--overhead", texts.overhead,
                      "Sample as much as costs at most this share of the program's processor time, such as 1%")
           ->type_name("PERCENT");
   run.add_flag("--exact", texts.exact, "Record every allocation and free: exact counts, at a higher cost")
-      ->excludes(overhead);
+      ->excludes(overhead)
+      ->excludes(sample_interval);
   run.add_option("--max-depth", options.max_depth, "Frames kept of a stack, from the allocation outwards")
       ->type_name("N")
       ->check(CLI::Range(1u, shared::kMaxDepth))
       ->capture_default_str();
-  run.add_option("--seed", options.seed, "Seed of the sampler, to repeat a run [a new one every time]")->type_name("N");
+  run.add_option("--seed", texts.seed, "Seed of the sampler, to repeat a run [a new one every time]")->type_name("N");
   CLI::Option* http =
       run.add_option("--http", texts.http,
                      "Serve live profiles, a page and metrics, on 127.0.0.1 unless ADDR is given; also unix:PATH")
@@ -81,7 +85,7 @@ void add_watch_options(CLI::App& run, WatchOptions& options, WatchTexts& texts) 
       ->type_name("NAME")
       ->allow_extra_args(false)
       ->needs(http);
-  run.add_flag("-q,--quiet", options.quiet, "Print errors only");
+  run.add_flag("-q,--quiet", options.quiet, "Print warnings and errors only");
 }
 
 constexpr const char* kWhatIsWritten =
@@ -100,10 +104,16 @@ void add_run_options(CLI::App& run, RunOptions& options, WatchTexts& texts) {
   run.footer(kWhatIsWritten);
 }
 
-void add_attach_options(CLI::App& attach, AttachOptions& options, WatchTexts& texts, std::optional<std::string>& time) {
+// Its value is read as text: the parser's words for a number that is none are of no help.
+void add_pid(CLI::App& command, std::string& pid, const char* meaning) {
+  command.add_option("PID", pid, meaning)->required()->type_name("");
+}
+
+void add_attach_options(CLI::App& attach, AttachOptions& options, WatchTexts& texts, std::string& pid,
+                        std::optional<std::string>& time) {
   add_watch_options(attach, options, texts);
   attach.add_option("--duration", time, "Leave after this time [when told to, as by Ctrl-C]")->type_name("TIME");
-  attach.add_option("PID", options.pid, "The process to join")->required()->check(CLI::PositiveNumber)->type_name("");
+  add_pid(attach, pid, "The process to join");
   attach.footer(std::string("Needs the right to trace PID (ptrace), unless that was started with\n") +
                 "LD_PRELOAD=.../libleakwatch.so, by the same user; see SLEEPING in leakwatch(1).\n\n" + kWhatIsWritten);
 }
@@ -124,15 +134,46 @@ std::size_t command_position(int argc, const char* const* argv) {
   return static_cast<std::size_t>(argc);
 }
 
+template <typename Number>
+std::optional<Number> whole_number(std::string_view text) {
+  Number number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+int parse_pid(std::string_view text) {
+  const int pid = whole_number<int>(text).value_or(0);
+  if (pid <= 0) throw Error(fmt::format("PID must be the number of a process, not '{}'.", text));
+  return pid;
+}
+
+std::uint64_t parse_seed(std::string_view text) {
+  const auto seed = whole_number<std::uint64_t>(text);
+  if (!seed) throw Error(fmt::format("--seed must be a number from 0 to 18446744073709551615, not '{}'.", text));
+  return *seed;
+}
+
+// What is wrong with a value, with the option that it was given to.
+template <typename Parse>
+auto value_of(std::string_view option, std::string_view text, Parse parse) {
+  try {
+    return parse(text);
+  } catch (const Error& error) {
+    throw Error(fmt::format("{}: {}", option, error.what()));
+  }
+}
+
 void finish_watch_options(WatchOptions& options, const WatchTexts& texts) {
-  options.interval = parse_duration(texts.interval);
+  options.interval = value_of("--interval", texts.interval, parse_duration);
   if (options.interval < std::chrono::milliseconds(10)) throw Error("--interval must be at least 10ms.");
-  if (texts.http) options.http = parse_http_address(*texts.http);
-  options.sample_interval = texts.exact ? 1 : parse_size(texts.sample_interval);
+  if (texts.http) options.http = value_of("--http", *texts.http, parse_http_address);
+  if (texts.seed) options.seed = parse_seed(*texts.seed);
+  options.sample_interval = texts.exact ? 1 : value_of("--sample-interval", texts.sample_interval, parse_size);
   if (options.sample_interval == 0)
     throw Error("--sample-interval must be at least 1 byte; 1, or --exact, records every event.");
   if (!texts.overhead) return;
-  options.overhead = parse_percentage(*texts.overhead);
+  options.overhead = value_of("--overhead", *texts.overhead, parse_percentage);
   if (options.sample_interval == 1)
     throw Error("--overhead moves the sampling interval, and --sample-interval 1 leaves none: give one of them alone.");
 }
@@ -173,10 +214,37 @@ double parse_percentage(std::string_view text) {
 
 namespace {
 
+constexpr std::string_view kCommands[] = {"run", "attach", "detach"};
+
+bool is_command(std::string_view word) {
+  return std::find(std::begin(kCommands), std::end(kCommands), word) != std::end(kCommands);
+}
+
+// The parser would only say that something is missing.
+void refuse_unknown_command(std::string_view word) {
+  constexpr std::string_view kOwnOptions[] = {"-h", "--help", "--version"};
+  if (is_command(word) || std::find(std::begin(kOwnOptions), std::end(kOwnOptions), word) != std::end(kOwnOptions))
+    return;
+  if (word.empty()) throw Error("Say what to do: run, attach or detach.");
+  if (word[0] == '-') throw Error(fmt::format("Say what to do (run, attach or detach) before '{}'.", word));
+  throw Error(fmt::format("'{}' is no command of leakwatch: those are run, attach and detach.", word));
+}
+
+// Without the dashes that we have put before the program's command.
+std::string unexpected_words(const CLI::App& app, std::string_view command) {
+  std::vector<std::string> words;
+  for (const std::string& word : app.remaining(true)) {
+    if (word != "--") words.push_back(fmt::format("'{}'", word));
+  }
+  return fmt::format("{} takes no {}.", command, fmt::join(words, ", "));
+}
+
 CommandLine parse(int argc, const char* const* argv) {
+  refuse_unknown_command(argc > 1 ? argv[1] : "");
   CommandLine result;
   WatchTexts texts;
   std::optional<std::string> duration;
+  std::string pid;
   CLI::App app("Heap and thread profiles of unmodified native programs, for go tool pprof.", "leakwatch");
   app.set_version_flag("--version", std::string("leakwatch ") + kVersionText);
   app.require_subcommand(1);
@@ -184,9 +252,9 @@ CommandLine parse(int argc, const char* const* argv) {
   CLI::App* run = app.add_subcommand("run", "Start a program under watch");
   add_run_options(*run, result.run, texts);
   CLI::App* attach = app.add_subcommand("attach", "Join a process that already runs, and leave it as it was");
-  add_attach_options(*attach, result.attach, texts, duration);
+  add_attach_options(*attach, result.attach, texts, pid, duration);
   CLI::App* detach = app.add_subcommand("detach", "Clean up in a process after a leakwatch that died");
-  detach->add_option("PID", result.detach.pid, "The process")->required()->check(CLI::PositiveNumber)->type_name("");
+  add_pid(*detach, pid, "The process");
   const bool is_run = argc > 1 && std::string_view(argv[1]) == "run";
   const std::size_t command = is_run ? command_position(argc, argv) : static_cast<std::size_t>(argc);
   // What belongs to the command is kept away from the parser: one word stands for it.
@@ -201,15 +269,19 @@ CommandLine parse(int argc, const char* const* argv) {
     app.exit(wish, out, error);
     result.text = out.str();
     return result;
+  } catch (const CLI::ExtrasError&) {
+    throw Error(unexpected_words(app, argv[1]));
   } catch (const CLI::ParseError& mistake) {
     throw Error(mistake.what());
   }
   if (*detach) {
     result.action = CommandLine::Action::kDetach;
+    result.detach.pid = parse_pid(pid);
   } else if (*attach) {
     result.action = CommandLine::Action::kAttach;
+    result.attach.pid = parse_pid(pid);
     finish_watch_options(result.attach, texts);
-    if (duration) result.attach.duration = parse_duration(*duration);
+    if (duration) result.attach.duration = value_of("--duration", *duration, parse_duration);
   } else {
     result.action = CommandLine::Action::kRun;
     result.run.command.assign(argv + command, argv + argc);
@@ -224,12 +296,9 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   try {
     return parse(argc, argv);
   } catch (const Error& error) {
-    constexpr std::string_view kCommands[] = {"run", "attach", "detach"};
     const std::string_view word = argc > 1 ? argv[1] : "";
-    const bool is_command = std::find(std::begin(kCommands), std::end(kCommands), word) != std::end(kCommands);
-    throw Error(
-        fmt::format("{}\nTry 'leakwatch {}{}--help'.", error.what(), is_command ? word : "", is_command ? " " : ""),
-        error.status());
+    const std::string of_command = is_command(word) ? fmt::format("{} ", word) : std::string();
+    throw Error(fmt::format("{}\nTry 'leakwatch {}--help'.", error.what(), of_command), error.status());
   }
 }
 

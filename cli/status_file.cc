@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <csignal>
 
 #include "symbolize/kernel_file.h"
 
@@ -23,7 +24,13 @@ StatusFile StatusFile::of_thread(pid_t pid, pid_t tid) {
 
 bool StatusFile::has_ended() const {
   const char state = text("State").value_or("X").front();
-  return state == 'Z' || state == 'X' || !text("VmSize");
+  return state == 'Z' || state == 'X' || (!text("VmSize") && !is_kernel_thread());
+}
+
+// It ignores all signals, and among them the one that no process can ignore.
+bool StatusFile::is_kernel_thread() const {
+  constexpr std::uint64_t kKill = std::uint64_t{1} << (SIGKILL - 1);
+  return !is_empty() && !text("VmSize") && (number("SigIgn", 16) & kKill) != 0;
 }
 
 std::optional<std::string_view> StatusFile::text(std::string_view name) const {

@@ -19,6 +19,7 @@ class StatusFile {
   static StatusFile of_thread(pid_t pid, pid_t tid);
 
   bool is_empty() const { return text_.empty(); }  // nobody is there any more
+  bool is_kernel_thread() const;
   // Nor is there when it has ended, or is about to and has given up its memory.
   bool has_ended() const;
   // What follows the name, without blanks around it; nothing when the kernel has no such line.

@@ -152,10 +152,23 @@ TEST_CASE("overhead is a share of up to all, and moves an interval") {
   CHECK(contains(complaint({"run", "--overhead", "--", "cmd"}), "--overhead needs a value"));
 }
 
-TEST_CASE("exact is a sampling interval of one byte, whatever else was said") {
+TEST_CASE("exact is a sampling interval of one byte, and goes with no other") {
   CHECK(run({"run", "--exact", "cmd"}).sample_interval == 1);
-  CHECK(run({"run", "--exact", "--sample-interval", "1MiB", "cmd"}).sample_interval == 1);
   CHECK(run({"run", "--sample-interval", "1", "cmd"}).sample_interval == 1);
+  CHECK(contains(complaint({"run", "--exact", "--sample-interval", "4K", "cmd"}), "excludes"));
+  CHECK(contains(complaint({"run", "--exact", "--sample-interval", "4K", "cmd"}), "--sample-interval"));
+  CHECK(contains(complaint({"attach", "--sample-interval=4K", "--exact", "7"}), "--exact"));
+}
+
+TEST_CASE("a seed is any number of 64 bits") {
+  CHECK(run({"run", "--seed", "0", "cmd"}).seed == 0);
+  CHECK(run({"run", "--seed", "18446744073709551615", "cmd"}).seed == ~std::uint64_t{0});
+  for (const char* text : {"-1", "18446744073709551616", "x", "1x", "1.5", "", "0x10", " 1"}) {
+    INFO(text);
+    const std::string said = complaint({"run", "--seed", text, "cmd"});
+    CHECK(contains(said, "--seed must be a number"));
+    CHECK(contains(said, "'" + std::string(text) + "'"));
+  }
 }
 
 TEST_CASE("what comes after the command is the command's") {
@@ -198,14 +211,27 @@ TEST_CASE("mistakes are answered with a hint at the right help") {
 }
 
 TEST_CASE("an unknown option is named in the complaint") {
-  CHECK(contains(complaint({"run", "--bogus", "cmd"}), "--bogus"));
+  CHECK(contains(complaint({"run", "--bogus", "cmd"}), "run takes no '--bogus'.\n"));
+  CHECK(contains(complaint({"run", "--bogus", "--", "cmd"}), "run takes no '--bogus'.\n"));
+  CHECK(contains(complaint({"attach", "4711", "4712"}), "attach takes no '4712'.\n"));
+}
+
+TEST_CASE("an unknown command is named in the complaint, with those that there are") {
+  CHECK(contains(complaint({"frob"}), "'frob' is no command of leakwatch: those are run, attach and detach."));
+  CHECK(contains(complaint({"frob", "run"}), "'frob' is no command"));
+  CHECK(contains(complaint({}), "run, attach or detach"));
+  CHECK(contains(complaint({"--bogus"}), "before '--bogus'"));
+  CHECK(contains(complaint({"-q", "run", "cmd"}), "before '-q'"));
 }
 
 TEST_CASE("quantities that cannot be are refused, with the option's name") {
   CHECK(contains(complaint({"run", "-i", "5ms", "cmd"}), "--interval"));
   CHECK(contains(complaint({"run", "--sample-interval", "0", "cmd"}), "--sample-interval"));
-  CHECK(contains(complaint({"run", "-i", "soon", "cmd"}), "'soon'"));
-  CHECK(contains(complaint({"run", "--sample-interval", "lots", "cmd"}), "'lots'"));
+  CHECK(contains(complaint({"run", "-i", "5x", "cmd"}), "--interval: '5x'"));
+  CHECK(contains(complaint({"run", "-i", "400d", "cmd"}), "--interval: '400d'"));
+  CHECK(contains(complaint({"run", "--sample-interval", "lots", "cmd"}), "--sample-interval: 'lots'"));
+  CHECK(contains(complaint({"run", "--overhead", "abc", "cmd"}), "--overhead: 'abc'"));
+  CHECK(contains(complaint({"run", "--http", "abc", "cmd"}), "--http: 'abc'"));
   CHECK(run({"run", "-i", "10ms", "cmd"}).interval == milliseconds(10));
 }
 
@@ -266,11 +292,15 @@ TEST_CASE("a process is a number above zero, and one") {
     }
   }
   CHECK(contains(complaint({"attach"}), "PID"));
-  CHECK(contains(complaint({"attach", "service"}), "PID"));
+  for (const char* command : {"attach", "detach"}) {
+    for (const char* word : {"abc", "0", "-5", "99999999999", "4711x"})
+      CHECK(contains(complaint({command, word}),
+                     "PID must be the number of a process, not '" + std::string(word) + "'.\n"));
+  }
 }
 
 TEST_CASE("mistakes in attach are answered with a hint at its help, and name the option") {
-  CHECK(contains(complaint({"attach", "--duration", "soon", "4711"}), "'soon'"));
+  CHECK(contains(complaint({"attach", "--duration", "soon", "4711"}), "--duration: 'soon'"));
   CHECK(contains(complaint({"attach", "-i", "5ms", "4711"}), "--interval"));
   CHECK(contains(complaint({"attach", "--sample-interval", "0", "4711"}), "--sample-interval"));
   CHECK(contains(complaint({"attach", "--bogus", "4711"}), "--bogus"));
@@ -299,6 +329,7 @@ TEST_CASE("help is printed for leakwatch and for run, and not for the command") 
   for (const char* option : {"--interval", "--output", "--sample-interval", "--exact", "--max-depth", "--seed",
                              "--http [ADDR:]PORT", "--http-host NAME", "unix:PATH", "127.0.0.1", "--quiet"})
     CHECK(contains(help, option));
+  CHECK(contains(help, "Print warnings and errors only"));
   CHECK(contains(printed({"run", "-q", "--help", "cmd"}), "Usage: leakwatch run"));
 }
 
