@@ -141,7 +141,7 @@ GrowthReport Growth::compose() const {
 std::vector<SiteGrowth> Growth::sites() const {
   std::vector<SiteGrowth> sites;
   for (const Trend& trend : growing(heap_.trends())) {
-    sites.push_back({.function = without_parameters(trend.key.first),
+    sites.push_back({.function = without_signature(trend.key.first),
                      .location = trend.key.second,
                      .live_bytes = trend.now,
                      .live_blocks = blocks_.at(trend.key),

@@ -30,18 +30,47 @@ bool is_system_path(std::string_view path) {
   return starts_with_any(path, kSystem);
 }
 
+// Where the bracket at `open` is closed. A '>' between round brackets is an operator, and one of "->" never closes any.
 std::size_t end_of_brackets(std::string_view text, std::size_t open) {
-  int depth = 0;
+  std::string awaited;
   for (std::size_t i = open; i < text.size(); ++i) {
-    if (std::string_view("<([{").find(text[i]) != std::string_view::npos) ++depth;
-    if (std::string_view(">)]}").find(text[i]) != std::string_view::npos && --depth == 0) return i;
+    const std::size_t kind = std::string_view("<([{").find(text[i]);
+    if (kind != std::string_view::npos) {
+      awaited += ">)]}"[kind];
+    } else if (text[i] == '>') {
+      if (awaited.back() == '>' && text[i - 1] != '-') awaited.pop_back();
+    } else if (std::string_view(")]}").find(text[i]) != std::string_view::npos) {
+      awaited.erase(std::min(awaited.rfind(text[i]), awaited.size()));
+    }
+    if (awaited.empty()) return i;
   }
   return text.size();
 }
 
+// Where the round bracket is opened that the last character closes; npos when that is none.
+std::size_t start_of_last_round(std::string_view text) {
+  if (!text.ends_with(')')) return std::string_view::npos;
+  int depth = 0;
+  for (std::size_t i = text.size(); i-- > 0;) {
+    if (text[i] == ')') ++depth;
+    if (text[i] == '(' && --depth == 0) return i;
+  }
+  return std::string_view::npos;
+}
+
+bool is_letter(char byte) {
+  return std::isalnum(static_cast<unsigned char>(byte)) != 0 || byte == '_';
+}
+
 bool is_word(std::string_view text, std::size_t position, std::string_view word) {
-  const auto is_letter = [](char byte) { return std::isalnum(static_cast<unsigned char>(byte)) != 0 || byte == '_'; };
-  return text.substr(position).starts_with(word) && (position == 0 || !is_letter(text[position - 1]));
+  const std::size_t end = position + word.size();
+  return text.substr(position).starts_with(word) && (position == 0 || !is_letter(text[position - 1])) &&
+         (end >= text.size() || !is_letter(text[end]));
+}
+
+bool opens_parameters(std::string_view function, std::size_t i) {
+  return function[i] == '(' && !function.substr(i).starts_with("(anonymous") &&
+         !function.substr(0, i).ends_with("decltype");
 }
 
 // "std::vector<int> app::list<int>(int)" begins with what it returns, as all templates do when they are demangled; this
@@ -50,8 +79,7 @@ std::string_view without_return_type(std::string_view function) {
   std::size_t name = 0;
   for (std::size_t i = 0; i < function.size(); ++i) {
     if (is_word(function, i, "operator")) break;
-    const bool opens_parameters = function[i] == '(' && i > name && !function.substr(i).starts_with("(anonymous");
-    if (opens_parameters || function.substr(i).starts_with(" [")) break;
+    if ((i > name && opens_parameters(function, i)) || function.substr(i).starts_with(" [")) break;
     if (std::string_view("<([{").find(function[i]) != std::string_view::npos) {
       i = end_of_brackets(function, i);
     } else if (function[i] == ' ') {
@@ -59,6 +87,19 @@ std::string_view without_return_type(std::string_view function) {
     }
   }
   return function.substr(name);
+}
+
+std::string_view without_qualifiers(std::string_view function) {
+  constexpr std::array<std::string_view, 4> kQualifiers{" const", " volatile", " &&", " &"};
+  for (bool is_found = true; is_found;) {
+    is_found = false;
+    for (const std::string_view qualifier : kQualifiers) {
+      if (!function.ends_with(qualifier)) continue;
+      function.remove_suffix(qualifier.size());
+      is_found = true;
+    }
+  }
+  return function;
 }
 
 // Code that only passes the program's wish on: the C++ and Rust libraries, also where they were inlined.
@@ -104,18 +145,22 @@ Place PlaceFinder::leaf(const StackTrace& stack) const {
   return place(address, leaf_frames.empty() ? Frame{} : leaf_frames.front());
 }
 
-std::string without_parameters(std::string_view function) {
-  const std::size_t end = function.rfind(')');
-  if (end == std::string_view::npos || end + sizeof " const" < function.size()) return std::string(function);
-  int depth = 0;
-  for (std::size_t i = end + 1; i-- > 0;) {
-    if (function[i] == ')') ++depth;
-    if (function[i] != '(' || --depth != 0) continue;
-    const std::string_view rest = function.substr(0, i);
-    return rest.empty() || rest.ends_with("operator") || rest.ends_with("::") ? std::string(function)
-                                                                              : std::string(rest);
+std::string without_signature(std::string_view function) {
+  constexpr std::string_view kClone = " [clone ";  // a part that the compiler has split off
+  const std::size_t clone = std::min(function.find(kClone), function.size());
+  const std::string_view declaration = without_qualifiers(function.substr(0, clone));
+  const std::size_t open = start_of_last_round(declaration);
+  if (open == std::string_view::npos) return std::string(function);
+  const std::string_view rest = declaration.substr(0, open);
+  if (rest.empty() || rest.ends_with("operator") || rest.ends_with("::")) return std::string(function);
+  // "int (*app::choose<int>(int))(char)" returns a pointer to a function.
+  const std::size_t inner = start_of_last_round(rest);
+  if (inner != std::string_view::npos &&
+      (rest.substr(inner).starts_with("(*") || rest.substr(inner).starts_with("(&"))) {
+    const std::string_view declared = rest.substr(inner + 2, rest.size() - inner - 3);
+    return declared.empty() ? std::string(function) : without_signature(declared);
   }
-  return std::string(function);
+  return std::string(without_return_type(rest)) + std::string(function.substr(clone));
 }
 
 }  // namespace leakwatch

@@ -38,7 +38,8 @@ class PlaceFinder {
   const SymbolLookup& symbols_;
 };
 
-// "a::b(int) const" as "a::b": tables have no room for parameters.
-std::string without_parameters(std::string_view function);
+// "void a::b<int>(int) const" as "a::b<int>": tables have no room for parameters, and a template's begins with what it
+// returns.
+std::string without_signature(std::string_view function);
 
 }  // namespace leakwatch

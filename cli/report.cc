@@ -122,7 +122,7 @@ std::string table(const std::vector<GrownSite>& sites) {
   std::string text = fmt::format("{:>12}  {:>12}  {:<{}}  {}\n", "bytes", "blocks", "location", width, "function");
   for (const GrownSite& site : sites) {
     text += fmt::format("{:>12}  {:>12}  {:<{}}  {}\n", format_change(site.bytes), grouped(site.blocks),
-                        printable(site.location), width, printable(without_parameters(site.function)));
+                        printable(site.location), width, printable(without_signature(site.function)));
   }
   return text;
 }

@@ -115,7 +115,7 @@ class Listing {
 
   std::string start_of(const ThreadFacts& facts) const {
     if (facts.start_routine.address == 0) return "-";
-    return or_dash(without_parameters(finder_.find({facts.start_routine}).function));
+    return or_dash(without_signature(finder_.find({facts.start_routine}).function));
   }
 
   static std::string remarks(const LiveThread& thread) {

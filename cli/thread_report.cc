@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t kGroupsInReport = 5;
 
 std::string text_of(const Place& place) {
-  const std::string function = without_parameters(place.function);
+  const std::string function = without_signature(place.function);
   return printable(place.location.empty() || place.location == function ? function : function + " " + place.location);
 }
 

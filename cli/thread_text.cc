@@ -110,7 +110,7 @@ class StacksText {
   }
 
   void add_call(const Frame& frame) {
-    text_ += on_one_line(without_parameters(frame.function)) + "(...)\n\t";
+    text_ += on_one_line(without_signature(frame.function)) + "(...)\n\t";
     text_ += frame.file.empty() ? "??:0\n" : fmt::format("{}:{}\n", on_one_line(frame.file), frame.line);
   }
 
@@ -118,7 +118,7 @@ class StacksText {
   void add_creator(const StackTrace& stack) {
     if (stack.empty() || is_mark(stack.front(), kMainThreadMark) || is_mark(stack.front(), kUnseenCreatorMark)) return;
     const Place place = places_.find(stack);
-    text_ += "created by " + on_one_line(without_parameters(place.function)) + "\n\t";
+    text_ += "created by " + on_one_line(without_signature(place.function)) + "\n\t";
     // An offset in a module stands there where no source is known.
     const bool has_source = place.full_location.starts_with('/');
     text_ += has_source ? on_one_line(place.full_location) + "\n" : "??:0\n";
