@@ -86,7 +86,9 @@ class HeapText {
             sampled({row.values[0], row.values[1]}, content_.period), rows.stack(row)};
   }
 
-  // Readers take a profile in which live and allocated are the same for one of another form, without the latter.
+  // The sums of the rows. But as Go does, never as many bytes allocated as live: a reader takes these two for columns
+  // that are not there, leaves the allocated ones out, and then finds that the profile differs from others in form. It
+  // makes no other use of them.
   void add_header() {
     Amount live;
     Amount allocated;

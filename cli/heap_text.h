@@ -2,7 +2,8 @@
 //
 // `heap` and `allocs` with debug=1: gperftools' text form, as Go writes it.
 //
-//   heap profile: 3: 196608 [8: 524288] @ heap/1048576      live objects: bytes [ever allocated], twice the interval
+//   heap profile: 3: 196608 [8: 524288] @ heap/1048576      live objects: bytes [ever allocated], twice the interval;
+//                                                           one byte more than allocated where all of it is live
 //   1: 65536 [4: 262144] @ 0x401136 0x4011f0                one line per stack and size
 //   #  0x401135  Cache::insert(int)  /src/cache.cc:41
 //

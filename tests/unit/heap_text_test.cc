@@ -89,7 +89,21 @@ TEST_CASE("figures stand in the text as they were sampled") {
 TEST_CASE("a first line in which all is live does not make readers drop two columns") {
   HeapSnapshot snapshot = exact_server();
   snapshot.samples = {{0, 64, {2, 128, 2, 128}}};
-  CHECK(text_of(snapshot).starts_with("heap profile: 2: 128 [2: 129] @ heap/2\n2: 128 [2: 128] @ "));
+  const std::string text = text_of(snapshot);
+  const std::string first_line = "heap profile: 2: 128 [2: 129] @ heap/2\n";
+  REQUIRE(text.starts_with(first_line + "2: 128 [2: 128] @ "));
+  if (!have_go()) return;
+  const ProfileFiles files;
+  const std::string columns = "alloc_objects/count alloc_space/bytes inuse_objects/count inuse_space/bytes";
+  CHECK(contains(pprof("-raw -symbolize=none " + files.write_text("heap.txt", text)), columns));
+  const std::string true_sums = "heap profile: 2: 128 [2: 128] @ heap/2\n" + text.substr(first_line.size());
+  CHECK_FALSE(contains(pprof("-raw -symbolize=none " + files.write_text("sums.txt", true_sums)), columns));
+}
+
+TEST_CASE("the first line has the sums of the rows where not all is live") {
+  HeapSnapshot snapshot = exact_server();
+  snapshot.samples = {{0, 64, {3, 192, 2, 128}}, {1, 64, {1, 64, 1, 64}}, {1, 32, {2, 64, 0, 0}}};
+  CHECK(text_of(snapshot).starts_with("heap profile: 3: 192 [6: 320] @ heap/2\n"));
 }
 
 TEST_CASE("names cannot add lines") {
