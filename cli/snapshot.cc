@@ -19,6 +19,10 @@ HeapCounters total(const HeapSnapshot& snapshot) {
   return sum;
 }
 
+bool is_mark(std::uint64_t address) {
+  return (address > 0 && address <= kNotRecordedMark) || (address >= kMainThreadMark && address <= kFoldedMark);
+}
+
 std::string_view name_without_module(const CodeAddress& address) {
   if (address.module != CodeAddress::kMarkFrame) return "[unknown code]";
   if (address.address == static_cast<std::uint64_t>(shared::Mark::kTruncated)) return "[leakwatch: deeper frames cut]";

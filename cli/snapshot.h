@@ -44,6 +44,9 @@ inline constexpr std::uint64_t kMainThreadMark = 16;     // the creator of the f
 inline constexpr std::uint64_t kUnseenCreatorMark = 17;  // made by raw clone, or before we came
 inline constexpr std::uint64_t kFoldedMark = 18;         // many stacks, for which a profile had no room
 
+// One of these, or of those that a target sends.
+bool is_mark(std::uint64_t address);
+
 struct HeapSample {
   std::uint32_t stack = 0;       // indexes Snapshot::stacks
   std::uint64_t size_class = 0;  // upper bound of the class in bytes: the label `bytes`

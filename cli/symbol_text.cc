@@ -39,11 +39,10 @@ bool holds(const Module& module, std::uint64_t address) {
                      [address](const Segment& segment) { return segment.start <= address && address < segment.limit; });
 }
 
-// The module that came last, if two were there one after the other. Below the first page there is nothing but our own
-// marks.
+// The module that came last, if two were there one after the other. Marks are in our text forms, and pprof asks here
+// for their names.
 CodeAddress located(std::uint64_t address, const std::vector<Module>& modules) {
-  constexpr std::uint64_t kFirstPage = 4096;
-  if (address < kFirstPage) return {address, CodeAddress::kMarkFrame};
+  if (is_mark(address)) return {address, CodeAddress::kMarkFrame};
   const auto module =
       std::find_if(modules.rbegin(), modules.rend(), [address](const Module& each) { return holds(each, address); });
   if (module == modules.rend()) return {address, CodeAddress::kNoModule};

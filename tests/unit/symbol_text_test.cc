@@ -32,9 +32,16 @@ TEST_CASE("an address in a module without a symbol there is named by the module"
   CHECK(names("0x7f0000002abc") == "num_symbols: 1\n0x7f0000002abc libextra.so.1+0x2abc\n");
 }
 
-TEST_CASE("frames that we put in ourselves have names too, code of nobody has none") {
-  CHECK(names("0x10+0x7e1234+0x555500001200") ==
-        "num_symbols: 1\n0x10 [leakwatch: main thread]\n0x555500001200 main\n");
+TEST_CASE("frames that we put in ourselves have names too") {
+  CHECK(names("0x1+0x2+0x3+0x10+0x11+0x12") ==
+        "num_symbols: 1\n0x1 [leakwatch: deeper frames cut]\n0x2 [leakwatch: unknown caller]\n"
+        "0x3 [leakwatch: stack not recorded]\n0x10 [leakwatch: main thread]\n0x11 [leakwatch: creator not seen]\n"
+        "0x12 [leakwatch: folded]\n");
+}
+
+TEST_CASE("addresses of nobody are left out") {
+  CHECK(names("0x4+0xf+0x13+0x123+0xfff+0x7e1234+0xffffffffffffffff") == "num_symbols: 1\n");
+  CHECK(names("0x123+0x555500001200+0x7e1234") == "num_symbols: 1\n0x555500001200 main\n");
 }
 
 TEST_CASE("numbers are read as Go reads them") {
