@@ -12,7 +12,7 @@ namespace {
 
 // Of one pass: few enough that their events are still in the processor's cache when they are merged, and that nobody
 // waits for the pass.
-constexpr std::size_t kMostWords = 24576;
+constexpr std::size_t kMostWords = 16384;
 
 static_assert(shared::kMostRings <= Tournament::kMostRows);
 

@@ -21,7 +21,7 @@ namespace leakwatch {
 namespace {
 
 // So full is the table at most. A fuller one is smaller, but more values are not at home.
-constexpr std::size_t kPercentTaken = 50;
+constexpr std::size_t kPercentTaken = 46;
 // In smaller tables, a huge page that is touched for its first segment would be most of all. When there is the first
 // one, the chunks before it are made huge pages too, one for each chunk that comes.
 constexpr std::size_t kFirstHugeChunk = 4;

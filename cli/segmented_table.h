@@ -11,7 +11,7 @@
 //   It grows without a pause and without being there twice. The buckets are in segments of one size, and the segments
 //   come in groups: two of them give a third of what they hold to a third one, and later those three a quarter to a
 //   fourth (linear hashing by partial expansions); four are two groups of two. Each group has its turn, and the whole
-//   is as full as ever: half, where those that come next have up to one and a half times as much.
+//   is as full as ever: not quite half, where those that come next have up to one and a half times as much.
 //
 //   Where a value belongs is computed from its hash and from the number of segments alone: there is no directory to
 //   look at, and a large table is in huge pages, if the kernel has them.
@@ -19,7 +19,7 @@
 //   Removal empties the place, and takes back the counts: nothing is moved, there are no tombstones, and a table that
 //   shrank is as good as new.
 //
-// On the whole, 32 bytes a value.
+// On the whole, 35 bytes a value.
 #pragma once
 
 #include <bit>
