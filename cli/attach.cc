@@ -22,6 +22,7 @@
 #include "cli/rendezvous.h"
 #include "cli/signals.h"
 #include "cli/sleeping_object.h"
+#include "cli/stat_file.h"
 #include "cli/status_file.h"
 #include "cli/terminal.h"
 #include "cli/wake_page.h"
@@ -181,7 +182,7 @@ class Attachment {
 
   // Before the last profile: while nobody takes what the process records, it must not record.
   void leave() {
-    if (kill(facts_.pid, 0) != 0 && errno == ESRCH) return;
+    if (syscall(SYS_pidfd_send_signal, pidfd_.number(), 0, nullptr, 0) != 0 && errno == ESRCH) return;
     if (!failure_.empty()) return;
     std::string reason = object_->end();
     if (reason.empty() || (sleeping_ != nullptr && end_by_thread(facts_.pid))) return;

@@ -41,10 +41,6 @@ std::string link_target(const std::string& path) {
   return std::filesystem::read_symlink(path, error).string();
 }
 
-bool shares_namespace(pid_t pid, const char* kind) {
-  return link_target(fmt::format("/proc/{}/ns/{}", pid, kind)) == link_target(fmt::format("/proc/self/ns/{}", kind));
-}
-
 void refuse_absent(pid_t pid, const StatusFile& status) {
   if (status.is_empty()) {
     refuse(fmt::format("There is no process {} here. A process in a container has another number outside of it: take "
@@ -248,8 +244,6 @@ AttachFacts inspect_process(pid_t pid) {
   facts.root = foreign_root(pid);
   facts.user = status.file_identity("Uid");
   facts.group = status.file_identity("Gid");
-  facts.shares_mounts = facts.root.empty() && shares_namespace(pid, "mnt");
-  facts.shares_pid_namespace = shares_namespace(pid, "pid");
   const std::string subject = fmt::format("Process {} ({})", pid, facts.executable);
   CallSafety safety(pid);
   if (!safety.refresh()) refuse(explain_refusal(read_trace_facts(pid, pid)));

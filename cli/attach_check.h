@@ -30,9 +30,7 @@ struct AttachFacts {
   std::string root;        // foreign_root, see process.h
   uid_t user = 0;          // who opens files there, and calls us
   gid_t group = 0;
-  bool shares_mounts = true;         // its paths mean the same to us
-  bool shares_pid_namespace = true;  // its thread ids do
-  bool own_operators = false;        // as in Preflight
+  bool own_operators = false;  // as in Preflight
   std::optional<LoadedObject> object;
   std::vector<std::string> warnings;  // whole sentences
 };

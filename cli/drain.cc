@@ -12,6 +12,7 @@
 #include <climits>
 #include <cstddef>
 
+#include "cli/background_thread.h"
 #include "cli/process.h"
 
 namespace leakwatch {
@@ -34,7 +35,7 @@ void futex_wake(const void* word) {
 
 Drain::Drain(SharedRegion& region, pid_t target) : region_(region), reader_(region) {
   if (target != 0 && !is_exact()) steering_.emplace(region, target);
-  thread_ = std::thread([this] { run(); });
+  thread_ = background_thread("drain", 0, [this] { run(); });
 }
 
 Drain::~Drain() {

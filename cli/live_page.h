@@ -3,8 +3,8 @@
 // The page at `/` and the data that it asks for: a plot that moves, what grows and how fast, links to every profile.
 //
 //   /             the page itself, one answer with everything in it (cli/live_page/)
-//   /live.json    figures and points, `?after=N` those after point N: what leakwatch knows anyway, asked for each
-//   second /growth.json  sites and thread groups that grow: may take a look at the program, asked for every few seconds
+//   /live.json    figures and points, `?after=N` those after point N: known anyway, and asked for each second
+//   /growth.json  sites and thread groups that grow: may take a look at the program, asked for every few seconds
 #pragma once
 
 #include <optional>

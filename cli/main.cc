@@ -6,11 +6,13 @@
 #include <fmt/format.h>
 
 #include <exception>
+#include <string>
 
 #include "cli/attach.h"
 #include "cli/error.h"
 #include "cli/options.h"
 #include "cli/run.h"
+#include "cli/terminal.h"
 
 int main(int argc, char** argv) try {
   const leakwatch::CommandLine line = leakwatch::parse_command_line(argc, argv);
@@ -26,9 +28,9 @@ int main(int argc, char** argv) try {
       return 0;
   }
 } catch (const leakwatch::Error& error) {
-  fmt::print(stderr, "leakwatch: {}\n", error.what());
+  leakwatch::say(error.what());
   return error.status();
 } catch (const std::exception& error) {
-  fmt::print(stderr, "leakwatch: internal error: {}\n", error.what());
+  leakwatch::say(std::string("internal error: ") + error.what());
   return 125;
 }

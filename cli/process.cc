@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "cli/elf_file.h"
+#include "cli/stat_file.h"
 #include "cli/thread_files.h"
 #include "symbolize/file_identity.h"
 #include "symbolize/kernel_file.h"
@@ -39,17 +40,6 @@ std::string proc_path(pid_t pid, const char* name) {
 std::string link_target(const std::string& path) {
   std::error_code error;
   return std::filesystem::read_symlink(path, error).string();
-}
-
-// The fields of stat under the numbers that proc(5) gives them; all empty up to the name, which may hold anything.
-std::vector<std::string> stat_fields(pid_t pid) {
-  const std::string text = read_kernel_file(proc_path(pid, "stat"));
-  const std::size_t name_end = text.rfind(')');
-  if (name_end == std::string::npos) return {};
-  std::vector<std::string> fields(3);
-  std::istringstream in(text.substr(name_end + 1));
-  for (std::string field; in >> field;) fields.push_back(field);
-  return fields;
 }
 
 std::string without_deleted(std::string path) {
@@ -159,15 +149,6 @@ std::uint32_t own_thread_number(pid_t pid, pid_t tid) {
     return static_cast<std::uint32_t>(std::strtoul(line.c_str() + last + 1, nullptr, 10));
   }
   return 0;
-}
-
-// Of stat: places of the program's code and of its stack with the arguments on it; that is at 0 for whoever may not
-// know it.
-std::string memory_layout(pid_t pid) {
-  const std::vector<std::string> fields = stat_fields(living_thread(pid));
-  constexpr std::size_t kStartCode = 26, kStartStack = 28, kStartArguments = 48;
-  if (fields.size() <= kStartArguments || fields[kStartStack] == "0") return {};
-  return fields[kStartCode] + ' ' + fields[kStartStack] + ' ' + fields[kStartArguments];
 }
 
 bool is_ending(pid_t pid) {

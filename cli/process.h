@@ -25,9 +25,6 @@ std::string command_line(pid_t pid);                // the same joined by blanks
 Module main_executable(pid_t pid);
 // The number that the thread has in its own pid namespace; 0 when it is gone.
 std::uint32_t own_thread_number(pid_t pid, pid_t tid);
-// What is different after it has executed a program, also the same one again; empty when it is gone, or does not let
-// us look.
-std::string memory_layout(pid_t pid);
 // It has begun to end, or is about to for a signal that is on its way.
 bool is_ending(pid_t pid);
 bool thread_exists(pid_t pid, std::uint32_t tid);

@@ -8,6 +8,7 @@
 
 #include <utility>
 
+#include "cli/background_thread.h"
 #include "cli/gzip.h"
 #include "cli/heap_profile.h"
 #include "cli/report.h"
@@ -25,7 +26,7 @@ constexpr std::size_t kMostWaiting = 4;
 }  // namespace
 
 ProfileWriter::ProfileWriter(ProfileFolder folder, bool quiet)
-    : folder_(std::move(folder)), quiet_(quiet), thread_([this] { run(); }) {}
+    : folder_(std::move(folder)), quiet_(quiet), thread_(background_thread("profiles", 0, [this] { run(); })) {}
 
 ProfileWriter::~ProfileWriter() {
   finish();
@@ -105,11 +106,10 @@ std::string ProfileWriter::write_files(const Entry& entry) {
 
 void ProfileWriter::process(const Entry& entry) {
   const std::string path = write_files(entry);
-  if (!first_ || first_->entry.heap.program != entry.heap.program) {
+  if (!first_ || first_->path.empty() || first_->entry.heap.program != entry.heap.program) {
     first_ = {entry, path};
     last_alive_.reset();
   }
-  if (first_->path.empty()) first_->path = path;
   const HeapSnapshot& now = *entry.heap.snapshot;
   if (!quiet_)
     say(snapshot_line(*first_->entry.heap.snapshot, now, entry.threads.snapshot->threads.size(), entry.age.count(),

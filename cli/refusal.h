@@ -3,10 +3,11 @@
 // How a program is refused before it starts.
 #pragma once
 
-#include <algorithm>
 #include <string>
+#include <utility>
 
 #include "cli/error.h"
+#include "cli/terminal.h"
 
 namespace leakwatch {
 
@@ -14,10 +15,7 @@ inline constexpr int kCannotExecute = 126;
 inline constexpr int kNotFound = 127;
 
 [[noreturn]] inline void refuse(std::string message, int status = kCannotExecute) {
-  // Names come from files; a terminal must not obey them.
-  std::replace_if(
-      message.begin(), message.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-  throw Error(message, status);
+  throw Error(printable(std::move(message)), status);  // names come from files
 }
 
 }  // namespace leakwatch

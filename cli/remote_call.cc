@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "cli/error.h"
-#include "cli/process.h"
+#include "cli/stat_file.h"
 #include "cli/status_file.h"
 #include "cli/thread_files.h"
 #include "cli/trace_permission.h"

@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "cli/place.h"
+#include "cli/terminal.h"
 
 namespace leakwatch {
 namespace {
@@ -160,12 +161,6 @@ std::string next_command(const std::string& first_profile, const std::string& la
 }
 
 }  // namespace
-
-std::string printable(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; }, '?');
-  return text;
-}
 
 std::string format_share(double share) {
   constexpr double kLeast = 0.001;

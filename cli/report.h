@@ -43,9 +43,6 @@ std::vector<GrownSite> grown_sites(const HeapSnapshot& first, const HeapSnapshot
 std::string final_report(const HeapSnapshot& first, const HeapSnapshot& last, const SymbolLookup& symbols,
                          const std::string& first_profile, const std::string& last_profile);
 
-// Names out of the target's files, as text only: no byte of them steers a terminal.
-std::string printable(std::string text);
-
 // How the figures came about: counted, but for what blindness_sentences() say, which are to follow; or estimated from
 // samples `sample_interval` bytes apart in the mean; and when that was steered, between which limits it moved and what
 // it cost.

@@ -11,6 +11,7 @@
 #include <limits>
 #include <map>
 
+#include "cli/stat_file.h"
 #include "cli/urgency.h"
 
 namespace leakwatch {

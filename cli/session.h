@@ -54,8 +54,6 @@ class Session {
   // To be called every second or so: starts symbol lookups for new stacks, takes rings back from threads that vanished.
   void tend(SymbolService& symbols);
 
-  pid_t pid() const { return facts_.pid; }
-
  private:
   std::uint64_t resident();  // bytes of the program; 0 when it is no more
   void learn_modules();

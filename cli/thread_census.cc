@@ -49,7 +49,11 @@ class Census {
     else
       add_observed_threads();
     add_unjoined_threads();
-    if (!input_.observation.refusal.empty()) snapshot_.notes.push_back(input_.observation.refusal);
+    if (!input_.observation.refusal.empty())
+      snapshot_.notes.push_back(input_.observation.refusal);
+    else if (input_.observation.threads.empty())
+      snapshot_.notes.emplace_back(
+          "The program was gone when this was written: threads stand where they were created.");
     return std::move(snapshot_);
   }
 

@@ -11,7 +11,7 @@ namespace leakwatch {
 
 namespace {
 
-constexpr std::uint64_t kLargestStack = std::uint64_t{1} << 47;
+constexpr std::uint64_t kLargestStack = std::uint64_t{1} << 40;  // so that sums of overwritten memory do not overflow
 
 }  // namespace
 

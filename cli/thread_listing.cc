@@ -15,6 +15,7 @@
 
 #include "cli/place.h"
 #include "cli/report.h"
+#include "cli/terminal.h"
 
 namespace leakwatch {
 

@@ -7,8 +7,8 @@
 // allocator nor in its loader; they keep errno and the signal mask, and return an Outcome.
 //
 //   leakwatch_attach(socket path)   starts a session; with a null path: looks at modules that were loaded meanwhile
-//   leakwatch_detach()              ends the session and puts everything back; again: waits once more for hooks in
-//   flight leakwatch_attach_state          a State
+//   leakwatch_detach()              ends the session, puts everything back; again: waits once more for hooks in flight
+//   leakwatch_attach_state          a State
 #pragma once
 
 #include <atomic>

@@ -80,4 +80,13 @@ inline shared::EventKind heap_kind(std::uint64_t number) {
   return kKinds[number % std::size(kKinds)];
 }
 
+// Any that there is, those of a heap three times in four.
+inline shared::EventKind any_kind(std::uint64_t number) {
+  if (number % 4 != 0) return heap_kind(number / 4);
+  for (std::uint64_t kind = number / 4;; ++kind) {
+    const auto some = static_cast<shared::EventKind>(kind % 256);
+    if (shared::is_kind(some)) return some;
+  }
+}
+
 }  // namespace leakwatch::fuzz

@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "cli/process.h"
+#include "cli/stat_file.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/thread_looks.h"
 #include "tests/unit/thread_target.h"

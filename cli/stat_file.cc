@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See the header.
+
+#include "cli/stat_file.h"
+
+#include <fmt/format.h>
+
+#include <sstream>
+
+#include "cli/thread_files.h"
+#include "symbolize/kernel_file.h"
+
+namespace leakwatch {
+
+std::vector<std::string> stat_fields(pid_t pid) {
+  const std::string text = read_kernel_file(fmt::format("/proc/{}/stat", pid));
+  const std::size_t name_end = text.rfind(')');
+  if (name_end == std::string::npos) return {};
+  std::vector<std::string> fields(3);
+  std::istringstream in(text.substr(name_end + 1));
+  for (std::string field; in >> field;) fields.push_back(field);
+  return fields;
+}
+
+// Places of the program's code and of its stack with the arguments on it; that is at 0 for whoever may not know it.
+std::string memory_layout(pid_t pid) {
+  const std::vector<std::string> fields = stat_fields(living_thread(pid));
+  constexpr std::size_t kStartCode = 26, kStartStack = 28, kStartArguments = 48;
+  if (fields.size() <= kStartArguments || fields[kStartStack] == "0") return {};
+  return fields[kStartCode] + ' ' + fields[kStartStack] + ' ' + fields[kStartArguments];
+}
+
+}  // namespace leakwatch
