@@ -186,6 +186,8 @@ TEST_CASE("a seccomp filter is asked before anything is tried", "[attach]") {
   SKIP_WITHOUT_PTRACE();
   check_filter("SYS_reboot", "SECCOMP_RET_KILL", "");
   check_filter("SYS_openat", "SECCOMP_RET_ERRNO | 1", "forbids openat, ");
+  check_filter("SYS_openat", "SECCOMP_RET_ERRNO | 1", "which joining it needs. Permit that, or start");
+  check_filter("SYS_mprotect", "SECCOMP_RET_ERRNO | 1", "which watching it needs. Permit that.");
   check_filter("SYS_connect", "SECCOMP_RET_KILL", "forbids connect on pain of death");
   check_filter("SYS_socket", "SECCOMP_RET_TRAP", "forbids socket of the family AF_UNIX on pain");
 }
