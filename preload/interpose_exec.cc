@@ -65,7 +65,7 @@ template <class Execute>
 std::size_t count_arguments(const char* first, va_list rest) {
   std::size_t count = 1;
   while (first != nullptr) {
-    first = va_arg(rest, const char*);
+    first = va_arg(rest, const char*);  // NOLINT(clang-analyzer-valist.Uninitialized): it is, by our caller
     ++count;
   }
   return count;
@@ -129,7 +129,7 @@ LEAKWATCH_EXPORT int execle(const char* path, const char* argument, ...) {
   va_list rest;
   va_start(rest, argument);
   const int result = with_arguments(argument, rest, [=](char** arguments, va_list behind) {
-    char* const* variables = va_arg(behind, char* const*);
+    auto* variables = va_arg(behind, char* const*);  // NOLINT(clang-analyzer-valist.Uninitialized): it is, above
     return with_ourselves(variables, [=](char* const* v) { return next.execve(path, arguments, v); });
   });
   va_end(rest);
