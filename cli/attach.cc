@@ -223,8 +223,7 @@ int unless_it_ends(pid_t pid, Step step) {
     if (error.status() == kNotFound) throw;
     if (StatusFile::of_process(pid).has_ended())
       throw Error(fmt::format("process {} ended in the meantime", pid), kNotFound);
-    const std::string layout_now = memory_layout(pid);
-    if (layout.empty() || layout_now.empty() || layout_now == layout) throw;
+    if (!has_executed_since(pid, layout)) throw;
     throw Error(fmt::format("process {} became another program in the meantime: try again", pid), error.status());
   }
 }

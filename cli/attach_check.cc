@@ -114,13 +114,15 @@ void refuse_filtered_thread(const std::string& subject, pid_t tid, JoiningCalls 
   }
   const auto forbidden = find_forbidden_call(*filters, calls);
   if (!forbidden) return;
-  const std::string_view name = forbidden->name;
-  const bool is_for_joining = name != "mprotect" && name != "futex";  // which recording calls, too
-  refuse(fmt::format("{} has a seccomp filter that forbids {}{}, which {} it needs. Permit that{}.", subject, name,
-                     forbidden->is_fatal ? " on pain of death" : "", is_for_joining ? "joining" : "watching",
-                     is_for_joining ? ", or start the program with leakwatch run, which asks for it before the filter "
-                                      "is there"
-                                    : ""));
+  const std::string_view death = forbidden->is_fatal ? " on pain of death" : "";
+  if (forbidden->is_of_recording) {
+    refuse(fmt::format("{} has a seccomp filter that forbids {}{}, which watching it needs. Permit that.", subject,
+                       forbidden->name, death));
+  }
+  refuse(
+      fmt::format("{} has a seccomp filter that forbids {}{}, which joining it needs. Permit that, or start the "
+                  "program with leakwatch run, which asks for it before the filter is there.",
+                  subject, forbidden->name, death));
 }
 
 std::vector<std::string> library_paths(const LoadedModules& modules) {

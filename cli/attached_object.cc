@@ -168,33 +168,23 @@ void AttachedObject::tend() {
   known_modules_ = std::move(now);
 }
 
+// Again while it is busy, in all for a bounded time. A process that has become another program has nothing of ours to
+// undo.
 std::string AttachedObject::end() {
-  std::string reason;
-  const Outcome outcome = detach_and_wait(reason);
-  if (!reason.empty()) return reason;
+  Outcome outcome = Outcome::kBusy;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const std::uint64_t detach = function(attach::kDetachFunction);
+    if (detach == 0) return {};
+    const RemoteCallResult call = remote_.call(detach, {}, kPatience);
+    if (call.state == State::kGone) return {};
+    if (call.state != State::kReturned) return call.reason.empty() ? "the call did not return in time" : call.reason;
+    outcome = report().value_or(Report{}).outcome;
+    if (outcome != Outcome::kBusy && outcome != Outcome::kInsideHook && outcome != Outcome::kHooksInFlight) break;
+    std::this_thread::sleep_for(kBetweenAttempts);
+  }
   // Hooks that are still under way finish by themselves, in memory that stays for them.
   if (outcome == Outcome::kDone || outcome == Outcome::kHooksInFlight) return {};
   return std::string(words_for(outcome));
-}
-
-// Again while it is busy, in all for a bounded time. `reason`: why no call came about. A process that has become
-// another program has nothing of ours to undo.
-attach::Outcome AttachedObject::detach_and_wait(std::string& reason) {
-  Outcome result = Outcome::kBusy;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    const std::uint64_t detach = function(attach::kDetachFunction);
-    if (detach == 0) return Outcome::kDone;
-    const RemoteCallResult call = remote_.call(detach, {}, kPatience);
-    if (call.state == State::kGone) return Outcome::kDone;
-    if (call.state != State::kReturned) {
-      reason = call.reason.empty() ? "the call did not return in time" : call.reason;
-      return result;
-    }
-    result = report().value_or(Report{}).outcome;
-    if (result != Outcome::kBusy && result != Outcome::kInsideHook && result != Outcome::kHooksInFlight) return result;
-    std::this_thread::sleep_for(kBetweenAttempts);
-  }
-  return result;
 }
 
 }  // namespace leakwatch

@@ -49,7 +49,6 @@ class AttachedObject : public ObjectControl {
     std::uint32_t modules_unready = 0;                 // were still being loaded
   };
   std::optional<Report> report();
-  attach::Outcome detach_and_wait(std::string& reason);
   std::vector<std::string> module_list();
 
   const AttachFacts facts_;

@@ -16,14 +16,6 @@ bool is_vdso(const std::string& path) {
   return path.starts_with("linux-vdso") || path.starts_with("linux-gate");
 }
 
-// Program headers are exact to the byte; the process's map, and so a profile, has whole pages.
-void add_segment(const shared::Segment& raw, Module& module) {
-  constexpr std::uint64_t kPageMask = 4095;
-  const std::uint64_t before = raw.start & kPageMask;
-  if (raw.start >= raw.limit || raw.limit > ~kPageMask || raw.file_offset < before) return;
-  module.segments.push_back({raw.start - before, (raw.limit + kPageMask) & ~kPageMask, raw.file_offset - before});
-}
-
 Module to_module(const RawModule& raw, const std::string& folder) {
   Module module;
   if (is_vdso(raw.path))
@@ -34,7 +26,11 @@ Module to_module(const RawModule& raw, const std::string& folder) {
     module.path = folder + "/" + raw.path;
   module.build_id = build_id_text(raw.record.build_id, raw.record.build_id_size);
   module.bias = raw.record.bias;
-  for (std::uint32_t i = 0; i < raw.record.segment_count; ++i) add_segment(raw.record.segments[i], module);
+  for (std::uint32_t i = 0; i < raw.record.segment_count; ++i) {
+    const shared::Segment& segment = raw.record.segments[i];
+    if (const auto pages = in_whole_pages({segment.start, segment.limit, segment.file_offset}))
+      module.segments.push_back(*pages);
+  }
   return module;
 }
 

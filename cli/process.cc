@@ -58,17 +58,6 @@ std::optional<std::uint64_t> bias_of(const std::vector<Elf64_Phdr>& segments, co
   return std::nullopt;
 }
 
-// The process's map may have a segment in pieces, after an mprotect; the headers have it whole.
-std::vector<Segment> whole_pages(const std::vector<Elf64_Phdr>& segments, std::uint64_t bias) {
-  std::vector<Segment> result;
-  for (const Elf64_Phdr& segment : segments) {
-    const std::uint64_t start = bias + segment.p_vaddr, limit = start + segment.p_memsz;
-    if (start >= limit || limit > ~kPageMask) continue;
-    result.push_back({start & ~kPageMask, (limit + kPageMask) & ~kPageMask, segment.p_offset & ~kPageMask});
-  }
-  return result;
-}
-
 // 0 when there is no such clock.
 std::uint64_t clock_ns(clockid_t clock) {
   timespec time{};
@@ -132,7 +121,12 @@ Module main_executable(pid_t pid) {
   if (const auto bias = bias_of(segments, code)) {
     module.build_id = build_id_of(proc_path(pid, "exe"));
     module.bias = *bias;
-    module.segments = whole_pages(segments, *bias);
+    // The process's map may have a segment in pieces, after an mprotect; the headers have it whole.
+    for (const Elf64_Phdr& segment : segments) {
+      const std::uint64_t start = *bias + segment.p_vaddr;
+      if (const auto pages = in_whole_pages({start, start + segment.p_memsz, segment.p_offset}))
+        module.segments.push_back(*pages);
+    }
     return module;
   }
   for (const MemoryMapping& mapping : code)

@@ -155,6 +155,7 @@ struct NeededCall {
   std::string_view name;
   int number;
   std::array<std::uint64_t, 6> arguments;
+  bool is_of_recording = false;
 };
 
 constexpr std::uint64_t kCodePages = PROT_READ | PROT_EXEC;
@@ -170,11 +171,11 @@ constexpr NeededCall kNeeded[] = {
     {"fstat", SYS_fstat, {}},
     {"mmap", SYS_mmap, {0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, ~std::uint64_t{0}, 0}},
     {"mmap of code", SYS_mmap, {0, 4096, kCodePages, MAP_PRIVATE | MAP_DENYWRITE, 3, 0}},
-    {"mprotect", SYS_mprotect, {0, 4096, PROT_READ | PROT_WRITE, 0, 0, 0}},
+    {"mprotect", SYS_mprotect, {0, 4096, PROT_READ | PROT_WRITE, 0, 0, 0}, true},
     {"munmap", SYS_munmap, {}},
     {"madvise", SYS_madvise, {}},
     {"close", SYS_close, {}},
-    {"futex", SYS_futex, {}},
+    {"futex", SYS_futex, {}, true},
     {"getpid", SYS_getpid, {}},
     {"socket of the family AF_UNIX", SYS_socket, {AF_UNIX, kSessionSocket, 0, 0, 0, 0}},
     {"connect", SYS_connect, {}},
@@ -228,7 +229,7 @@ std::optional<ForbiddenCall> find_forbidden_call(std::span<const SeccompFilter> 
     std::copy(each.arguments.begin(), each.arguments.end(), std::begin(call.args));
     for (const SeccompFilter& filter : filters) {
       const std::uint32_t answer = run_seccomp_filter(filter, call);
-      if (!lets_through(answer)) return ForbiddenCall{each.name, is_fatal(answer)};
+      if (!lets_through(answer)) return ForbiddenCall{each.name, is_fatal(answer), each.is_of_recording};
     }
   }
   return std::nullopt;

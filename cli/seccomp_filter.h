@@ -23,7 +23,8 @@ std::uint32_t run_seccomp_filter(std::span<const sock_filter> filter, const secc
 
 struct ForbiddenCall {
   std::string_view name;
-  bool is_fatal = false;  // it would end the thread or the process, rather than fail
+  bool is_fatal = false;         // it would end the thread or the process, rather than fail
+  bool is_of_recording = false;  // made as long as the process is watched, and not only to join it
 };
 
 enum class JoiningCalls : std::uint8_t {

@@ -57,15 +57,13 @@ void Session::end_recording() {
 }
 
 bool Session::has_been_replaced() {
-  if (was_replaced_ || region_->header().executes.load(std::memory_order_relaxed) != 0) return true;
-  const std::string layout = memory_layout(facts_.pid);
-  if (layout.empty() || facts_.layout.empty() || layout == facts_.layout) return false;
-  was_replaced_ = true;
-  return true;
+  if (region_->header().executes.load(std::memory_order_relaxed) != 0) return true;
+  if (!was_replaced_ && has_executed_since(facts_.pid, facts_.layout)) was_replaced_ = true;
+  return was_replaced_;
 }
 
-std::uint64_t Session::resident() {
-  return has_been_replaced() ? 0 : resident_bytes(facts_.pid);
+bool Session::is_gone() {
+  return has_been_replaced() || resident_bytes(facts_.pid) == 0;
 }
 
 void Session::finish(End end) {
@@ -83,9 +81,10 @@ HeapSnapshot Session::snapshot() {
   learn_modules();
   snapshot.sample_interval = state.sample_interval;
   snapshot.cost = state.cost;
-  snapshot.resident_bytes = resident();
+  const bool is_replaced = has_been_replaced();
+  snapshot.resident_bytes = is_replaced ? 0 : resident_bytes(facts_.pid);
   snapshot.command = facts_.command;
-  snapshot.blindness = blindness(state);
+  snapshot.blindness = blindness(state, is_replaced);
   std::unordered_map<std::uint32_t, std::uint32_t> index;
   for (const HeapState::Site& site : state.sites) {
     const auto [place, is_new] = index.try_emplace(site.stack, static_cast<std::uint32_t>(snapshot.stacks.size()));
@@ -99,17 +98,18 @@ HeapSnapshot Session::snapshot() {
 LiveTotals Session::totals() {
   const std::lock_guard lock(mutex_);
   const Drain::Summary summary = drain_.summary(std::numeric_limits<std::size_t>::max());
+  const bool is_replaced = has_been_replaced();
   return {.time_ns = real_time_ns(),
           .program = 0,
           .heap = summary.heap,
           .threads = summary.threads,
-          .kernel_threads = has_been_replaced() ? 0 : thread_count(facts_.pid),
-          .resident_bytes = resident(),
+          .kernel_threads = is_replaced ? 0 : thread_count(facts_.pid),
+          .resident_bytes = is_replaced ? 0 : resident_bytes(facts_.pid),
           .sample_interval = summary.sample_interval,
           .cost = summary.cost,
           .events = summary.events,
           .sites = summary.sites,
-          .blindness = blindness(summary)};
+          .blindness = blindness(summary, is_replaced)};
 }
 
 void Session::learn_modules() {
@@ -131,7 +131,7 @@ const SharedStack& Session::trace_of(std::uint32_t stack) {
   return trace;
 }
 
-Blindness Session::blindness(const Drain::Counts& known) {
+Blindness Session::blindness(const Drain::Counts& known, bool is_replaced) const {
   const shared::Header& header = region_->header();
   Blindness blindness;
   blindness.lost_allocations = header.lost_allocations.load(std::memory_order_relaxed);
@@ -142,7 +142,7 @@ Blindness Session::blindness(const Drain::Counts& known) {
   blindness.bad_records = known.bad_records;
   if (header.joined.load(std::memory_order_relaxed) != 0) blindness.joined_ns = began_ns_;
   blindness.ended = end_sentence(header);
-  if (blindness.ended.empty() && !has_successor_ && has_been_replaced())
+  if (blindness.ended.empty() && !has_successor_ && is_replaced)
     blindness.ended = "the process has become another program, which has not called back";
   blindness.notes = notes_;
   if (header.has_libunwind.load(std::memory_order_relaxed) == 2)
@@ -178,7 +178,7 @@ void Session::prefetch_symbols(SymbolService& symbols, const std::vector<std::ui
 // Threads give their ring back when they end; those made without libc cannot. A ring must never have two writers, so
 // this is only done where a thread id that we cannot find belongs to nobody.
 void Session::take_back_rings() {
-  if (!facts_.shares_pid_namespace || resident() == 0) return;
+  if (!facts_.shares_pid_namespace || is_gone()) return;
   for (std::uint32_t i = 1; i < region_->rings_used(); ++i) {
     std::uint32_t owner = region_->ring(i).owner.load(std::memory_order_acquire);
     if (owner != 0 && !thread_exists(facts_.pid, owner))

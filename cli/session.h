@@ -55,7 +55,7 @@ class Session {
   void tend(SymbolService& symbols);
 
  private:
-  std::uint64_t resident();  // bytes of the program; 0 when it is no more
+  bool is_gone();  // the program: the process has ended, or runs another one
   void learn_modules();
   const SharedStack& trace_of(std::uint32_t stack);
   // session_threads.cc
@@ -69,7 +69,7 @@ class Session {
   std::map<pid_t, ThreadFacts> details_of_unseen(const CensusInput& input, StackMemory& stacks) const;
   CodeAddress start_routine(const ThreadRecord& record) const;
 
-  Blindness blindness(const Drain::Counts& known);
+  Blindness blindness(const Drain::Counts& known, bool is_replaced) const;
   void prefetch_symbols(SymbolService& symbols, const std::vector<std::uint32_t>& stacks);
   void take_back_rings();
 

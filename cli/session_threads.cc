@@ -67,7 +67,7 @@ ThreadSnapshot Session::thread_snapshot() {
 
 // Empty when the process is gone, or runs another program by now.
 ThreadObservation Session::look() {
-  if (resident() == 0) return {};
+  if (is_gone()) return {};
   ThreadObservation observation = inspector_.look();
   for (ObservedThread& thread : observation.threads) thread.own_tid = own_tid(thread.tid);
   return observation;

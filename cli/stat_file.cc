@@ -31,4 +31,9 @@ std::string memory_layout(pid_t pid) {
   return fields[kStartCode] + ' ' + fields[kStartStack] + ' ' + fields[kStartArguments];
 }
 
+bool has_executed_since(pid_t pid, const std::string& layout) {
+  const std::string now = memory_layout(pid);
+  return !layout.empty() && !now.empty() && now != layout;
+}
+
 }  // namespace leakwatch

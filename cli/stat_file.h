@@ -16,5 +16,7 @@ std::vector<std::string> stat_fields(pid_t pid);
 // What is different after the process has executed a program, also the same one again; empty also when it does not let
 // us look.
 std::string memory_layout(pid_t pid);
+// Since it had that layout. False also where one of the two could not be looked at.
+bool has_executed_since(pid_t pid, const std::string& layout);
 
 }  // namespace leakwatch

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,15 @@ struct Segment {
   std::uint64_t file_offset = 0;
   friend bool operator==(const Segment&, const Segment&) = default;
 };
+
+// Program headers are exact to the byte; the process's map, and so a profile, has whole pages. Nothing when the segment
+// makes no sense.
+inline std::optional<Segment> in_whole_pages(const Segment& exact) {
+  constexpr std::uint64_t kPageMask = 4095;
+  const std::uint64_t before = exact.start & kPageMask;
+  if (exact.start >= exact.limit || exact.limit > ~kPageMask || exact.file_offset < before) return std::nullopt;
+  return Segment{exact.start - before, (exact.limit + kPageMask) & ~kPageMask, exact.file_offset - before};
+}
 
 struct Module {
   std::string path;        // absolute, as the process itself names it; "[vdso]" for the kernel's

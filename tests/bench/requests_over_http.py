@@ -102,8 +102,7 @@ def lost(figures):
     """What was not seen, by its kind; 0 when nothing was."""
     kinds = {re.sub(r"^leakwatch_|_total", "", name): value for name, value in figures.items()
              if name.startswith(("leakwatch_events_lost", "leakwatch_unmatched_frees", "leakwatch_stacks_refused",
-                                 "leakwatch_modules_refused",
-                                 "leakwatch_recording_ended"))}
+                                 "leakwatch_modules_refused", "leakwatch_recording_ended"))}
     return ", ".join(f"{value:g} {name}" for name, value in kinds.items() if value) or "0"
 
 

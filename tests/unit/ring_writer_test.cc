@@ -38,6 +38,15 @@ void write_a_quarter(preload::Session& session, ThreadState& thread) {
   for (std::uint64_t i = 0; i < session.ring_words / 4; i += 2) write_event(session, thread, kEvent, 0);
 }
 
+// A thread that has a ring.
+struct OneWriter {
+  OneWriter() { claim_ring(*session, thread); }
+
+  SharedRegion region{sampled()};
+  PreloadSession session{region};
+  ThreadState thread{};
+};
+
 template <class Call>
 std::uint64_t nanoseconds_of(Call call) {
   const std::uint64_t begin = monotonic_ns();
@@ -62,11 +71,7 @@ TEST_CASE("threads get rings of their own, and a ring given back is found again"
 }
 
 // To open pages takes the lock of the whole address space. A page that was closed meanwhile tells whether it was done.
-TEST_CASE("the pages of a ring are opened for the first thread that has it, and not again") {
-  SharedRegion region(sampled());
-  PreloadSession session(region);
-  ThreadState thread{};
-  claim_ring(*session, thread);
+TEST_CASE_METHOD(OneWriter, "the pages of a ring are opened for the first thread that has it, and not again") {
   const std::uint64_t at = session->index_of(*thread.ring);
   release_ring(thread);
   REQUIRE(session->open_rings[0] == std::uint64_t{1} << at);
@@ -107,11 +112,7 @@ TEST_CASE("a nested event goes to the shared ring") {
   CHECK(region.ring(0).write_position == 2);
 }
 
-TEST_CASE("a full ring takes nothing more, and nothing in it is overwritten") {
-  SharedRegion region(sampled());
-  PreloadSession session(region);
-  ThreadState thread{};
-  claim_ring(*session, thread);
+TEST_CASE_METHOD(OneWriter, "a full ring takes nothing more, and nothing in it is overwritten") {
   CHECK(fill(*session, thread) == session->ring_words);
   const std::uint64_t other[] = {99, 99};
   bool written = true;
@@ -142,11 +143,7 @@ TEST_CASE("a position that was overwritten leads nowhere else than into the ring
 }
 
 // Both were stopped for a while, as by Ctrl-Z and fg, and go on at the same time; or have clocks that differ.
-TEST_CASE("a heartbeat that is old when it is looked at may still beat") {
-  SharedRegion region(sampled());
-  PreloadSession session(region);
-  ThreadState thread{};
-  claim_ring(*session, thread);
+TEST_CASE_METHOD(OneWriter, "a heartbeat that is old when it is looked at may still beat") {
   fill(*session, thread);
   const std::uint64_t old = monotonic_ns() - 10 * shared::kStaleNs;
   region.header().heartbeat_ns = old;
@@ -162,11 +159,7 @@ TEST_CASE("a heartbeat that is old when it is looked at may still beat") {
   CHECK(region.header().ended == 0);
 }
 
-TEST_CASE("a reader whose heartbeat stopped ends the session at once") {
-  SharedRegion region(sampled());
-  PreloadSession session(region);
-  ThreadState thread{};
-  claim_ring(*session, thread);
+TEST_CASE_METHOD(OneWriter, "a reader whose heartbeat stopped ends the session at once") {
   fill(*session, thread);
   region.header().heartbeat_ns = monotonic_ns() - shared::kStaleNs - 1;
   bool written = true;
@@ -177,11 +170,7 @@ TEST_CASE("a reader whose heartbeat stopped ends the session at once") {
   CHECK(region.header().ended_ns != 0);
 }
 
-TEST_CASE("a reader that said good-bye ends the session at once") {
-  SharedRegion region(sampled());
-  PreloadSession session(region);
-  ThreadState thread{};
-  claim_ring(*session, thread);
+TEST_CASE_METHOD(OneWriter, "a reader that said good-bye ends the session at once") {
   fill(*session, thread);
   region.header().reader_left = 1;
   bool written = true;
@@ -190,11 +179,7 @@ TEST_CASE("a reader that said good-bye ends the session at once") {
   CHECK(region.header().ended == static_cast<std::uint32_t>(shared::End::kReaderLeft));
 }
 
-TEST_CASE("a thread with room in its ring notices within a quarter of it that the reader has left") {
-  SharedRegion region(sampled());
-  PreloadSession session(region);
-  ThreadState thread{};
-  claim_ring(*session, thread);
+TEST_CASE_METHOD(OneWriter, "a thread with room in its ring notices within a quarter of it that the reader has left") {
   region.header().reader_left = 1;
   write_event(*session, thread, kEvent, 0);
   CHECK(session.is_active());
@@ -203,11 +188,7 @@ TEST_CASE("a thread with room in its ring notices within a quarter of it that th
   CHECK(region.header().ended == static_cast<std::uint32_t>(shared::End::kReaderLeft));
 }
 
-TEST_CASE("a reader asleep is woken when half of a ring is full") {
-  SharedRegion region(sampled());
-  PreloadSession session(region);
-  ThreadState thread{};
-  claim_ring(*session, thread);
+TEST_CASE_METHOD(OneWriter, "a reader asleep is woken when half of a ring is full") {
   region.header().reader_sleeps = 1;
   write_event(*session, thread, kEvent, 0);
   write_a_quarter(*session, thread);
@@ -216,11 +197,7 @@ TEST_CASE("a reader asleep is woken when half of a ring is full") {
   CHECK(region.header().reader_sleeps == 0);
 }
 
-TEST_CASE("a reader asleep is left alone by a thread whose ring it keeps empty") {
-  SharedRegion region(sampled());
-  PreloadSession session(region);
-  ThreadState thread{};
-  claim_ring(*session, thread);
+TEST_CASE_METHOD(OneWriter, "a reader asleep is left alone by a thread whose ring it keeps empty") {
   region.header().reader_sleeps = 1;
   std::vector<std::uint64_t> words;
   for (int i = 0; i < 12; ++i) {
