@@ -287,7 +287,7 @@ std::uint32_t HeapState::new_part(std::uint32_t stack, std::uint64_t size, std::
 
 HeapState::Weight HeapState::weight(std::uint64_t size, std::uint32_t part) const {
   if (sample_interval_ == 1) return {kOne, static_cast<std::int64_t>(size)};
-  const double bytes = size == 0 ? 1 : static_cast<double>(size);  // as the sampler counts it
+  const auto bytes = static_cast<double>(shared::sampled_bytes(size));
   const auto interval = static_cast<double>(shared::interval_of_step(steps_[part], sample_interval_));
   const double scale = 1 / -std::expm1(-bytes / interval);
   return {std::llround(scale * kOne), std::llround(scale * static_cast<double>(size))};

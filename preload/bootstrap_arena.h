@@ -25,15 +25,16 @@ class BootstrapArena {
           (reinterpret_cast<std::uintptr_t>(bytes_) + begin + sizeof(std::size_t) + alignment - 1) & ~(alignment - 1);
       end = block - reinterpret_cast<std::uintptr_t>(bytes_) + size;
       if (end > kBytes) return nullptr;
-    } while (!used_.compare_exchange_weak(begin, end, std::memory_order_relaxed));
+    } while (!used_.compare_exchange_weak(begin, end, std::memory_order_seq_cst));
     char* result = reinterpret_cast<char*>(block);
     __builtin_memcpy(result - sizeof size, &size, sizeof size);
     return result;
   }
 
-  // Every free asks: counted from the last byte down, this takes one instruction less.
+  bool is_used() const { return used_.load(std::memory_order_seq_cst) != 0; }
+
   bool owns(const void* pointer) const {
-    return reinterpret_cast<std::uintptr_t>(bytes_ + kBytes - 1) - reinterpret_cast<std::uintptr_t>(pointer) < kBytes;
+    return reinterpret_cast<std::uintptr_t>(pointer) - reinterpret_cast<std::uintptr_t>(bytes_) < kBytes;
   }
 
   std::size_t size_of(const void* pointer) const {

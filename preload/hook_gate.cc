@@ -5,6 +5,7 @@
 #include "preload/hook_gate.h"
 
 #include "preload/bootstrap_arena.h"
+#include "preload/fast_path.h"
 #include "preload/next.h"
 #include "preload/recorder.h"
 #include "preload/thread_state.h"
@@ -15,7 +16,7 @@ namespace {
 
 // The block is counted already. A thread that the gate has just sent into a session finds its count-down at zero.
 void* malloc_past_gate(std::size_t size) {
-  if (!next_ready()) return bootstrap_arena.allocate(size);
+  if (!next_ready()) return allocate_early(size);
   void* block = next.malloc(size);
   if (block != nullptr && thread_state.bytes_until_sample == 0) [[unlikely]]
     record_allocation(block, size, __builtin_frame_address(0));
@@ -23,23 +24,39 @@ void* malloc_past_gate(std::size_t size) {
 }
 
 void free_past_gate(void* block) {
-  if (next_ready()) next.free(block);
+  if (!bootstrap_arena.owns(block) && next_ready()) next.free(block);
 }
 
-// Again when the gate has moved meanwhile: whoever comes last then leaves what belongs to its last position.
+std::size_t usable_size_past_gate(void* block) {
+  if (block == nullptr) return 0;
+  if (bootstrap_arena.owns(block)) return bootstrap_arena.size_of(block);
+  return next_ready() ? next.malloc_usable_size(block) : 0;
+}
+
+// Again when something has changed meanwhile: whoever comes last then leaves what belongs to the last state.
 void set_short_cuts() {
   std::uint32_t gate;
+  bool has_arena;
   do {
     gate = hook_gate.load(std::memory_order_seq_cst);
-    short_cuts.malloc.store(gate == kOpen ? next.malloc : malloc_past_gate, std::memory_order_seq_cst);
-    short_cuts.free.store(gate == kClosed ? free_past_gate : next.free, std::memory_order_seq_cst);
-  } while (gate != hook_gate.load(std::memory_order_seq_cst));
+    has_arena = bootstrap_arena.is_used();
+    fast_path.malloc.store(gate == kOpen ? next.malloc : malloc_past_gate, std::memory_order_seq_cst);
+    const bool must_look = gate == kClosed || has_arena;
+    fast_path.free.store(must_look ? free_past_gate : next.free, std::memory_order_seq_cst);
+    fast_path.usable_size.store(must_look ? usable_size_past_gate : next.malloc_usable_size, std::memory_order_seq_cst);
+  } while (gate != hook_gate.load(std::memory_order_seq_cst) || has_arena != bootstrap_arena.is_used());
 }
 
 }  // namespace
 
 constinit std::atomic<std::uint32_t> hook_gate{kClosed};
-constinit ShortCuts short_cuts{malloc_past_gate, free_past_gate};
+constinit FastPath fast_path{malloc_past_gate, free_past_gate, usable_size_past_gate, nothing_recorded};
+
+void* allocate_early(std::size_t size, std::size_t alignment) {
+  void* block = bootstrap_arena.allocate(size, alignment);
+  set_short_cuts();
+  return block;
+}
 
 bool pass_hook_gate() {
   const std::uint32_t gate = hook_gate.load(std::memory_order_acquire);

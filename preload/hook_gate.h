@@ -25,12 +25,7 @@ void open_hook_gate();
 void close_hook_gate_for(std::uint32_t session);
 void open_hook_gate_of(std::uint32_t session);
 
-// Where malloc and free go on when they have nothing to record, so that they need not look at the gate as well: the
-// next functions while it is open, and otherwise functions that pass it first.
-struct ShortCuts {
-  std::atomic<void* (*)(std::size_t)> malloc;
-  std::atomic<void (*)(void*)> free;
-};
-extern ShortCuts short_cuts __attribute__((visibility("hidden")));
+// A block from the bootstrap arena, for who cannot pass. From then on frees ask whether a block is the arena's.
+void* allocate_early(std::size_t size, std::size_t alignment = 16);
 
 }  // namespace leakwatch::preload

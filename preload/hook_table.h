@@ -75,3 +75,6 @@
   X(_ZdaPvmSt11align_val_t, void, (void*, std::size_t, std::size_t))                    \
   X(_ZdlPvSt11align_val_tRKSt9nothrow_t, void, (void*, std::size_t, const void*))       \
   X(_ZdaPvSt11align_val_tRKSt9nothrow_t, void, (void*, std::size_t, const void*))
+
+#define LEAKWATCH_ALL_HOOKS(X) \
+  LEAKWATCH_MALLOC_HOOKS(X) LEAKWATCH_THREAD_HOOKS(X) LEAKWATCH_EXEC_HOOKS(X) LEAKWATCH_OPERATOR_HOOKS(X)

@@ -9,16 +9,19 @@
 #include <cstring>
 
 #include "preload/bootstrap_arena.h"
+#include "preload/fast_path.h"
 #include "preload/interpose_table.h"
 #include "preload/next.h"
 #include "preload/recorder.h"
 
 #define LEAKWATCH_EXPORT extern "C" __attribute__((visibility("default")))
 
+using leakwatch::preload::allocate_early;
 using leakwatch::preload::allocated;
 using leakwatch::preload::bootstrap_arena;
 using leakwatch::preload::BusyScope;
 using leakwatch::preload::count_down;
+using leakwatch::preload::fast_path;
 using leakwatch::preload::free_is_recorded;
 using leakwatch::preload::freeing;
 using leakwatch::preload::next;
@@ -27,7 +30,6 @@ using leakwatch::preload::PassedOn;
 using leakwatch::preload::record_realloc_failure;
 using leakwatch::preload::record_realloc_free;
 using leakwatch::preload::SessionHold;
-using leakwatch::preload::short_cuts;
 using leakwatch::preload::thread_state;
 
 namespace {
@@ -43,13 +45,12 @@ template <class Call>
 
 [[gnu::always_inline]] inline void* resize(void* block, std::size_t size, const void* hook_frame) {
   if (block == nullptr) {
-    void* fresh =
-        next_ready() ? pass_on(nullptr, [=] { return next.realloc(nullptr, size); }) : bootstrap_arena.allocate(size);
+    void* fresh = next_ready() ? pass_on(nullptr, [=] { return next.realloc(nullptr, size); }) : allocate_early(size);
     allocated(fresh, size, hook_frame);
     return fresh;
   }
   if (bootstrap_arena.owns(block)) [[unlikely]] {
-    void* moved = next_ready() ? next.malloc(size) : bootstrap_arena.allocate(size);
+    void* moved = next_ready() ? next.malloc(size) : allocate_early(size);
     if (moved == nullptr) return nullptr;
     const std::size_t old_size = bootstrap_arena.size_of(block);
     std::memcpy(moved, block, old_size < size ? old_size : size);
@@ -84,7 +85,7 @@ void advance_module_epoch() {
 
 [[gnu::noinline]] void* malloc_slowly(std::size_t size) {
   if (!next_ready()) [[unlikely]]
-    return bootstrap_arena.allocate(size);
+    return allocate_early(size);
   void* block = next.malloc(size);
   allocated(block, size, LEAKWATCH_HERE);
   return block;
@@ -100,14 +101,14 @@ void advance_module_epoch() {
 // frame of their own, and so they do for the functions above, which then stand in their place (a test looks at the
 // built object).
 LEAKWATCH_EXPORT void* malloc(std::size_t size) {
-  return count_down(size) ? short_cuts.malloc.load(std::memory_order_relaxed)(size) : malloc_slowly(size);
+  return count_down(size) ? fast_path.malloc.load(std::memory_order_relaxed)(size) : malloc_slowly(size);
 }
 
 LEAKWATCH_EXPORT void* calloc(std::size_t count, std::size_t size) {
   std::size_t bytes;
   const bool too_large = __builtin_mul_overflow(count, size, &bytes);
   if (!next_ready()) [[unlikely]]
-    return too_large ? nullptr : bootstrap_arena.allocate(bytes);
+    return too_large ? nullptr : allocate_early(bytes);
   void* block = pass_on(nullptr, [=] { return next.calloc(count, size); });
   allocated(block, bytes, LEAKWATCH_HERE);
   return block;
@@ -128,10 +129,10 @@ LEAKWATCH_EXPORT void* reallocarray(void* block, std::size_t count, std::size_t 
 }
 
 LEAKWATCH_EXPORT void free(void* block) {
-  if (free_is_recorded(block) || bootstrap_arena.owns(block)) [[unlikely]]
+  if (free_is_recorded(block)) [[unlikely]]
     free_slowly(block);
   else
-    short_cuts.free.load(std::memory_order_relaxed)(block);
+    fast_path.free.load(std::memory_order_relaxed)(block);
 }
 
 // Gone from new C libraries, still called by old programs.
@@ -152,7 +153,7 @@ LEAKWATCH_EXPORT void free_aligned_sized(void* block, std::size_t alignment, std
 
 LEAKWATCH_EXPORT int posix_memalign(void** block, std::size_t alignment, std::size_t size) {
   if (!next_ready()) [[unlikely]] {
-    *block = bootstrap_arena.allocate(size, alignment);
+    *block = allocate_early(size, alignment);
     return *block == nullptr ? ENOMEM : 0;
   }
   const int error = pass_on(nullptr, [=] { return next.posix_memalign(block, alignment, size); });
@@ -162,7 +163,7 @@ LEAKWATCH_EXPORT int posix_memalign(void** block, std::size_t alignment, std::si
 
 LEAKWATCH_EXPORT void* aligned_alloc(std::size_t alignment, std::size_t size) {
   if (!next_ready()) [[unlikely]]
-    return bootstrap_arena.allocate(size, alignment);
+    return allocate_early(size, alignment);
   void* block = pass_on(nullptr, [=] { return next.aligned_alloc(alignment, size); });
   allocated(block, size, LEAKWATCH_HERE);
   return block;
@@ -170,7 +171,7 @@ LEAKWATCH_EXPORT void* aligned_alloc(std::size_t alignment, std::size_t size) {
 
 LEAKWATCH_EXPORT void* memalign(std::size_t alignment, std::size_t size) {
   if (!next_ready()) [[unlikely]]
-    return bootstrap_arena.allocate(size, alignment);
+    return allocate_early(size, alignment);
   void* block = pass_on(nullptr, [=] { return next.memalign(alignment, size); });
   allocated(block, size, LEAKWATCH_HERE);
   return block;
@@ -178,7 +179,7 @@ LEAKWATCH_EXPORT void* memalign(std::size_t alignment, std::size_t size) {
 
 LEAKWATCH_EXPORT void* valloc(std::size_t size) {
   if (!next_ready()) [[unlikely]]
-    return bootstrap_arena.allocate(size, 4096);
+    return allocate_early(size, 4096);
   void* block = pass_on(nullptr, [=] { return next.valloc(size); });
   allocated(block, size, LEAKWATCH_HERE);
   return block;
@@ -186,17 +187,14 @@ LEAKWATCH_EXPORT void* valloc(std::size_t size) {
 
 LEAKWATCH_EXPORT void* pvalloc(std::size_t size) {
   if (!next_ready()) [[unlikely]]
-    return bootstrap_arena.allocate((size + 4095) & ~std::size_t{4095}, 4096);
+    return allocate_early((size + 4095) & ~std::size_t{4095}, 4096);
   void* block = pass_on(nullptr, [=] { return next.pvalloc(size); });
   allocated(block, size, LEAKWATCH_HERE);
   return block;
 }
 
 LEAKWATCH_EXPORT std::size_t malloc_usable_size(void* block) {
-  if (block == nullptr) return 0;
-  if (bootstrap_arena.owns(block)) [[unlikely]]
-    return bootstrap_arena.size_of(block);
-  return next_ready() ? next.malloc_usable_size(block) : 0;
+  return fast_path.usable_size.load(std::memory_order_relaxed)(block);
 }
 
 // The epoch moves before, so that stacks taken while the library's destructors run are not taken for later ones, and

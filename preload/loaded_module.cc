@@ -211,6 +211,14 @@ void LoadedModule::for_each_hashed(const char* name, Visit visit) const {
   for (std::uint32_t i = hash_[2 + hash_of(name) % buckets]; i != 0 && i < symbols; i = chain[i]) visit(i);
 }
 
+template <class Visit>
+void LoadedModule::for_each_of_hash(const char* name, Visit visit) const {
+  if (gnu_hash_ != nullptr)
+    for_each_gnu_hashed(name, visit);
+  else if (hash_ != nullptr)
+    for_each_hashed(name, visit);
+}
+
 std::uint64_t LoadedModule::find(const char* name) const {
   if (!is_readable_) return 0;
   std::uint64_t found = 0;
@@ -220,11 +228,19 @@ std::uint64_t LoadedModule::find(const char* name) const {
     is_default = is_default_version(index);
     if (found == 0 || is_default) found = bias_ + symbols_[index].st_value;
   };
-  if (gnu_hash_ != nullptr)
-    for_each_gnu_hashed(name, take);
-  else if (hash_ != nullptr)
-    for_each_hashed(name, take);
+  for_each_of_hash(name, take);
   return found;
+}
+
+// Of any kind and binding, unlike above.
+bool LoadedModule::may_define(const char* name) const {
+  if (!is_readable_ || (gnu_hash_ == nullptr && hash_ == nullptr)) return true;
+  bool is_found = false;
+  for_each_of_hash(name, [&](std::uint32_t index) {
+    is_found = is_found || (symbols_[index].st_shndx != SHN_UNDEF && is_default_version(index) &&
+                            std::strcmp(strings_ + symbols_[index].st_name, name) == 0);
+  });
+  return is_found;
 }
 
 }  // namespace leakwatch::preload

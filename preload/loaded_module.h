@@ -27,6 +27,9 @@ class LoadedModule {
   // versions it is the default one.
   std::uint64_t find(const char* name) const;
 
+  // Whether the loader may find `name` here when it is asked for no version: true also where the tables cannot tell.
+  bool may_define(const char* name) const;
+
   struct Slot {
     std::uint64_t* place;  // aligned, in a segment that is writable or was until relocation was done
     const char* name;      // of the symbol that it holds the address of
@@ -64,6 +67,8 @@ class LoadedModule {
   bool is_writable(std::uint64_t address) const;
   bool is_definition(const ElfW(Sym) & symbol, const char* name) const;
   bool is_default_version(std::uint32_t index) const;
+  template <class Visit>
+  void for_each_of_hash(const char* name, Visit visit) const;
   template <class Visit>
   void for_each_gnu_hashed(const char* name, Visit visit) const;
   template <class Visit>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Finds the next functions, once. dlsym may call calloc and, for a name that nobody has, malloc for its message: the
-// thread that looks is marked busy, and its nested calls are served from the bootstrap arena.
+// thread that looks is marked busy, and its nested calls are served from the bootstrap arena. Names that no module
+// defines are not asked for, so that the arena stays unused: every free would have to ask whether the block is its.
 
 #include "preload/next.h"
 
@@ -10,6 +11,7 @@
 #include <cstdint>
 
 #include "preload/bootstrap_arena.h"
+#include "preload/loaded_module.h"
 #include "preload/own_object.h"
 #include "preload/system.h"
 
@@ -28,17 +30,34 @@ void* find(const char* name) {
   return own_object_contains(found) ? nullptr : found;
 }
 
+#define LEAKWATCH_NAME(name, result, parameters) #name,
+constexpr const char* kNames[] = {LEAKWATCH_ALL_HOOKS(LEAKWATCH_NAME)};
+#undef LEAKWATCH_NAME
+constexpr std::size_t kNameCount = sizeof kNames / sizeof *kNames;
+
+struct Findable {
+  bool names[kNameCount] = {};
+};
+
+int look_into(dl_phdr_info* info, std::size_t, void* argument) {
+  const LoadedModule module(*info);
+  if (module.contains(reinterpret_cast<std::uintptr_t>(&next))) return 0;
+  auto& findable = *static_cast<Findable*>(argument);
+  for (std::size_t i = 0; i < kNameCount; ++i) findable.names[i] = findable.names[i] || module.may_define(kNames[i]);
+  return 0;
+}
+
 template <class Function>
-void fill(Function*& slot, const char* name) {
-  slot = reinterpret_cast<Function*>(find(name));
+void fill(Function*& slot, const char* name, bool is_findable) {
+  slot = is_findable ? reinterpret_cast<Function*>(find(name)) : nullptr;
 }
 
 void find_all() {
-#define LEAKWATCH_FILL(name, result, parameters) fill(next.name, #name);
-  LEAKWATCH_MALLOC_HOOKS(LEAKWATCH_FILL)
-  LEAKWATCH_THREAD_HOOKS(LEAKWATCH_FILL)
-  LEAKWATCH_EXEC_HOOKS(LEAKWATCH_FILL)
-  LEAKWATCH_OPERATOR_HOOKS(LEAKWATCH_FILL)
+  Findable findable;
+  dl_iterate_phdr(look_into, &findable);
+  const bool* is_findable = findable.names;
+#define LEAKWATCH_FILL(name, result, parameters) fill(next.name, #name, *is_findable++);
+  LEAKWATCH_ALL_HOOKS(LEAKWATCH_FILL)
 #undef LEAKWATCH_FILL
 }
 

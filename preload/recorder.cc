@@ -106,7 +106,7 @@ void write_sample(Session& session, ThreadState& thread, const void* block, std:
   ThreadState& thread = call.thread();
   const CostScope cost(session, thread);
   if (call.has_just_joined() && count_down(size)) return;
-  const Decision decision = end_countdown(session, thread, sampled_bytes(size));
+  const Decision decision = end_countdown(session, thread, shared::sampled_bytes(size));
   if (decision.is_sample) write_sample(session, thread, block, size, decision.step, hook_frame);
 }
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "preload/fast_path.h"
 #include "preload/sampled_set.h"
 #include "preload/session.h"
 #include "preload/thread_state.h"
@@ -22,16 +23,11 @@ void record_free(void* block);
 bool record_realloc_free(void* block);
 void record_realloc_failure(void* block);
 
-// A block of no bytes counts as one for sampling, or it could never be seen.
-constexpr std::uint64_t sampled_bytes(std::size_t size) {
-  return size + (size == 0);
-}
-
 // True when an allocation of this size is no sample, and then it is counted. False, and not counted, when the slow path
 // has to look: that is so of every allocation in exact mode, and of a thread's first one.
 inline bool count_down(std::size_t size) {
   ThreadState& thread = thread_state;
-  const std::uint64_t bytes = sampled_bytes(size);
+  const std::uint64_t bytes = shared::sampled_bytes(size);
   if (thread.bytes_until_sample <= bytes) [[unlikely]]
     return false;
   thread.bytes_until_sample -= bytes;
@@ -65,7 +61,7 @@ class PassedOn {
 };
 
 inline bool free_is_recorded(const void* block) {
-  return free_filter.load(std::memory_order_relaxed)[filter_index(block)] != 0;
+  return fast_path.free_filter.load(std::memory_order_relaxed)[filter_index(block)] != 0;
 }
 
 inline void freeing(void* block) {

@@ -34,6 +34,13 @@ void SampledSet::unlock() {
   give_lock_back(locked_);
 }
 
+// Under the lock.
+void SampledSet::count(const void* block, int change) {
+  const std::atomic_ref<std::uint8_t> element(filter_[filter_index(block)]);
+  const std::uint8_t before = element.load(std::memory_order_relaxed);
+  if (before != kFilterFull) element.store(static_cast<std::uint8_t>(before + change), std::memory_order_release);
+}
+
 std::size_t SampledSet::place_of(std::uint64_t key) const {
   for (std::size_t place = home_of(key), i = 0; i < kPlaces; ++i, ++place) {
     const std::uint64_t word = at(table_, place).load(std::memory_order_acquire);
@@ -56,7 +63,7 @@ bool SampledSet::insert(const void* block, bool nested) {
     while (at(table_, place).load(std::memory_order_relaxed) > kTombstone) ++place;
     if (at(table_, place).load(std::memory_order_relaxed) == kEmpty) ++used_;
     at(table_, place).store(key, std::memory_order_release);
-    std::atomic_ref<std::uint16_t>(filter_[filter_index(block)]).fetch_add(1, std::memory_order_release);
+    count(block, 1);
   }
   unlock();
   return room;
@@ -74,7 +81,7 @@ SampledSet::Removal SampledSet::remove(const void* block, bool nested) {
     --used_;
     --place;  // wraps: at() masks
   }
-  std::atomic_ref<std::uint16_t>(filter_[filter_index(block)]).fetch_sub(1, std::memory_order_release);
+  count(block, -1);
   unlock();
   return Removal::kRemoved;
 }

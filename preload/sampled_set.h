@@ -15,22 +15,27 @@
 namespace leakwatch::preload {
 
 inline constexpr std::size_t kFilterElements = 32768;
-inline constexpr std::size_t kFilterBytes = kFilterElements * sizeof(std::uint16_t);
 
 // The element of the free filter that stands for an address. Of its lower half, as one multiplication with a constant
-// that fits the instruction: every free goes through here.
+// that fits the instruction: every free goes through here. The factor is a little more than 2^13, so that blocks 16
+// bytes apart have elements next to each other, and what a program frees in one place stays in few cache lines; and so
+// odd that those which are a power of two apart are spread.
 inline std::size_t filter_index(const void* block) {
-  return (static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(block)) * 0x9e3779b1) >> 17;
+  constexpr std::uint32_t kFactor = 0x2b5d;
+  return (static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(block)) * kFactor) >> 17;
 }
 static_assert(kFilterElements == std::size_t{1} << (32 - 17));
+
+// An element that has counted so far stays there: its frees are looked at, though perhaps none is a sample's any more.
+inline constexpr std::uint8_t kFilterFull = 255;
 
 class SampledSet {
  public:
   static constexpr std::size_t kPlaces = std::size_t{1} << 18;
   static constexpr std::size_t kTableBytes = kPlaces * sizeof(std::uint64_t);
 
-  // `table` is kTableBytes of zeroes, `filter` kFilterBytes of zeroes.
-  void start(std::uint64_t* table, std::uint16_t* filter) {
+  // `table` is kTableBytes of zeroes, `filter` kFilterElements.
+  void start(std::uint64_t* table, std::uint8_t* filter) {
     table_ = table;
     filter_ = filter;
   }
@@ -47,10 +52,11 @@ class SampledSet {
  private:
   bool lock(bool nested);
   void unlock();
+  void count(const void* block, int change);
   std::size_t place_of(std::uint64_t key) const;  // kPlaces when absent
 
   std::uint64_t* table_;
-  std::uint16_t* filter_;
+  std::uint8_t* filter_;
   std::atomic<std::uint32_t> locked_;
   std::size_t used_;
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Poisson sampling over bytes, per thread: the distance to the next sample is exponential with mean R, so a block of s
-// bytes is sampled with probability 1 - e^(-s/R), whatever came before it. The reader scales each sample by the inverse
-// of that. R = 1 is the exact mode: every block is taken and none is scaled.
+// Poisson sampling over bytes, per thread: the distance to the next sample is exponential with mean R, so a block that
+// counts as s bytes (shared::sampled_bytes) is sampled with probability 1 - e^(-s/R), whatever came before it. The
+// reader scales each sample by the inverse of that. R = 1 is the exact mode: every block is taken and none is scaled.
 #pragma once
 
 #include <cstdint>

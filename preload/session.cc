@@ -7,6 +7,7 @@
 
 #include "preload/bounded_lock.h"
 #include "preload/clock.h"
+#include "preload/fast_path.h"
 #include "preload/hook_gate.h"
 #include "preload/own_state.h"
 #include "preload/private_memory.h"
@@ -15,8 +16,7 @@
 namespace leakwatch::preload {
 
 std::atomic<SessionPage*> session_page{nullptr};
-alignas(64) const std::uint16_t kNothingRecorded[kFilterElements] = {};
-std::atomic<const std::uint16_t*> free_filter{kNothingRecorded};
+alignas(64) std::uint8_t nothing_recorded[kFilterElements];
 
 std::uint32_t current_thread_id(const Session& session) {
   if (session.thread_id_offset == 0) return thread_id();
@@ -34,8 +34,8 @@ void Session::wake_reader() {
 void Session::end(shared::End reason) {
   Session* self = this;
   if (!page->active.compare_exchange_strong(self, nullptr, std::memory_order_seq_cst)) return;
-  const std::uint16_t* our_filter = filter;
-  free_filter.compare_exchange_strong(our_filter, kNothingRecorded, std::memory_order_acq_rel);
+  const std::uint8_t* our_filter = filter;
+  fast_path.free_filter.compare_exchange_strong(our_filter, nothing_recorded, std::memory_order_acq_rel);
   open_hook_gate_of(id);
   std::uint32_t our_number = id;
   leakwatch_own_state.session.compare_exchange_strong(our_number, 0, std::memory_order_acq_rel);

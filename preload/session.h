@@ -63,8 +63,8 @@ struct Session {
   RememberedWalks walks;
   Modules modules;
   SampledSet sampled;
-  const std::uint16_t* filter;  // what free_filter is during the session
-  void* private_memory;         // of all tables above
+  const std::uint8_t* filter;  // what fast_path.free_filter is during the session
+  void* private_memory;        // of all tables above
   std::size_t private_bytes;
 
   bool is_own_code(std::uint64_t pc) const { return pc - own_code < own_code_bytes; }
@@ -135,8 +135,8 @@ struct SessionPage {
   // page.
   bool is_counted;
   Presence presence;
-  std::uint16_t* exact_filter;  // kFilterElements each; kept, since free reads them without holding the session
-  std::uint16_t* sampled_filter;
+  std::uint8_t* exact_filter;  // kFilterElements each; kept, since free reads them without holding the session
+  std::uint8_t* sampled_filter;
 
   // Kept in children.
   alignas(kPage) Session session;
@@ -178,10 +178,6 @@ class SessionHold {
   SessionPage* page_;
   Session* session_;
 };
-
-// One element per hash of an address: not zero means "its free must be looked at". All zero without a session, all ones
-// in exact mode, and otherwise a counting filter over the sampled blocks. So the test in front of free is one load.
-extern std::atomic<const std::uint16_t*> free_filter __attribute__((visibility("hidden")));
 
 // The calling thread's id, without a system call where that is possible: a sandboxed program may not expect one.
 std::uint32_t current_thread_id(const Session& session);

@@ -15,6 +15,7 @@
 #include "preload/clock.h"
 #include "preload/connect.h"
 #include "preload/environment.h"
+#include "preload/fast_path.h"
 #include "preload/fork_guard.h"
 #include "preload/hook_gate.h"
 #include "preload/own_object.h"
@@ -142,15 +143,15 @@ bool map_tables(Session& session) {
 
 // Kept for the next session on this page, as a free may be reading one at any time.
 bool choose_filter(Session& session) {
-  std::uint16_t*& filter = session.exact ? session.page->exact_filter : session.page->sampled_filter;
+  std::uint8_t*& filter = session.exact ? session.page->exact_filter : session.page->sampled_filter;
   const bool is_new = filter == nullptr;
-  if (is_new) filter = static_cast<std::uint16_t*>(map_private(kFilterBytes));
+  if (is_new) filter = static_cast<std::uint8_t*>(map_private(kFilterElements));
   if (filter == nullptr) return false;
   if (is_new && session.exact) {
     for (std::size_t i = 0; i < kFilterElements; ++i) filter[i] = 1;
   }
   if (!is_new && !session.exact)
-    system_call(SYS_madvise, as_argument(filter), static_cast<long>(kFilterBytes), MADV_DONTNEED);
+    system_call(SYS_madvise, as_argument(filter), static_cast<long>(kFilterElements), MADV_DONTNEED);
   session.filter = filter;
   return true;
 }
@@ -235,7 +236,7 @@ void activate_session(Session& session, bool joined) {
   if (joined) session.header->frees_are_timed.store(1, std::memory_order_relaxed);
   session.page->is_counted |= joined;
   session_page.store(session.page, std::memory_order_release);
-  free_filter.store(session.filter, std::memory_order_release);
+  fast_path.free_filter.store(session.filter, std::memory_order_release);
   state.process.store(session.process_id, std::memory_order_relaxed);
   state.session.store(session.id, std::memory_order_release);
   state.phase.store(static_cast<std::uint32_t>(attach::Phase::kAttached), std::memory_order_release);

@@ -10,15 +10,22 @@
 namespace {
 
 volatile std::uint64_t rounds = 0;
+void* volatile place;
+
+// Or the compiler would leave out what nobody looks at.
+void* look_at(void* block) {
+  place = block;
+  return block;
+}
 
 }  // namespace
 
 int main() {
   say("rounds at %#lx", reinterpret_cast<unsigned long>(&rounds));
   while (true) {
-    free(malloc(16));
-    delete new char;
-    free(strdup("text"));
+    free(look_at(malloc(16)));
+    operator delete(look_at(operator new(1)));
+    free(look_at(strdup("text")));
     rounds = rounds + 1;
   }
 }

@@ -73,7 +73,7 @@ class PreloadSession {
   std::vector<preload::FrameRules::Place> rules_;
   std::vector<std::uint64_t> index_, sampled_;
   std::vector<preload::Modules::Known> known_;
-  std::vector<std::uint16_t> filter_;
+  std::vector<std::uint8_t> filter_;
 };
 
 }  // namespace leakwatch

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <bit>
 #include <random>
+#include <set>
 #include <thread>
 #include <unordered_set>
 #include <vector>
@@ -27,7 +28,7 @@ const void* block(std::uint64_t address) {
 struct Fixture {
   Fixture() { set.start(table.data(), filter.data()); }
   std::vector<std::uint64_t> table = std::vector<std::uint64_t>(SampledSet::kPlaces);
-  std::vector<std::uint16_t> filter = std::vector<std::uint16_t>(kFilterElements);
+  std::vector<std::uint8_t> filter = std::vector<std::uint8_t>(kFilterElements);
   SampledSet set{};
 
   bool table_is_empty() const {
@@ -119,6 +120,37 @@ TEST_CASE("a full set takes no more, and takes again when there is room") {
   CHECK(f.table_is_empty());
   CHECK(f.filter_is_zero());
   CHECK(f.set.insert(block(16), false));
+}
+
+// More than an element can count: it stays marked from then on, as nobody knows when the last of them has gone.
+TEST_CASE("blocks that crowd on one element of the filter are all looked at") {
+  Fixture f;
+  std::vector<std::uint64_t> addresses;
+  for (std::uint64_t address = 0x7f00'0000'0000; addresses.size() < 300; address += 16) {
+    if (filter_index(block(address)) == 4711) addresses.push_back(address);
+  }
+  for (const std::uint64_t address : addresses) REQUIRE(f.set.insert(block(address), false));
+  CHECK(f.filter[4711] == kFilterFull);
+  for (const std::uint64_t address : addresses) {
+    REQUIRE(f.filter[4711] != 0);
+    REQUIRE(f.set.remove(block(address), false) == Removal::kRemoved);
+  }
+  CHECK(f.table_is_empty());
+  CHECK(std::count_if(f.filter.begin(), f.filter.end(), [](auto count) { return count != 0; }) <= 1);
+}
+
+// What a program frees in one place must not need cache lines from all over the filter, nor must blocks of which each
+// is a power of two behind the other crowd.
+TEST_CASE("the filter has neighbours next to each other, and spreads what lies far apart") {
+  constexpr std::uint64_t kBlocks = 1000;
+  for (std::uint64_t apart = 16; apart <= 1 << 21; apart *= 2) {
+    CAPTURE(apart);
+    std::set<std::size_t> elements, lines;
+    for (std::uint64_t i = 0; i < kBlocks; ++i) elements.insert(filter_index(block(0x7f12'3456'7890 + i * apart)));
+    for (const std::size_t element : elements) lines.insert(element / 64);
+    CHECK(elements.size() == kBlocks);
+    if (apart == 16) CHECK(lines.size() <= 2 * kBlocks / 64);
+  }
 }
 
 TEST_CASE("every filter index lies in the filter") {
