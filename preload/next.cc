@@ -9,6 +9,8 @@
 #include <dlfcn.h>
 
 #include <cstdint>
+#include <cstring>
+#include <string_view>
 
 #include "preload/bootstrap_arena.h"
 #include "preload/loaded_module.h"
@@ -34,6 +36,8 @@ void* find(const char* name) {
 constexpr const char* kNames[] = {LEAKWATCH_ALL_HOOKS(LEAKWATCH_NAME)};
 #undef LEAKWATCH_NAME
 constexpr std::size_t kNameCount = sizeof kNames / sizeof *kNames;
+constexpr std::size_t kMalloc = 0;
+static_assert(std::string_view(kNames[kMalloc]) == "malloc");
 
 struct Findable {
   bool names[kNameCount] = {};
@@ -52,9 +56,19 @@ void fill(Function*& slot, const char* name, bool is_findable) {
   slot = is_findable ? reinterpret_cast<Function*>(find(name)) : nullptr;
 }
 
-void find_all() {
+// By libc's own dl_iterate_phdr: some programs bring one that cannot answer before they have begun. Somebody defines
+// malloc; where it seems that nobody does, the answer is of no use.
+Findable look_around() {
+  using Iterate = int(int (*)(dl_phdr_info*, std::size_t, void*), void*);
   Findable findable;
-  dl_iterate_phdr(look_into, &findable);
+  auto* iterate = reinterpret_cast<Iterate*>(find("dl_iterate_phdr"));
+  if (iterate != nullptr) iterate(look_into, &findable);
+  if (!findable.names[kMalloc]) std::memset(findable.names, true, sizeof findable.names);
+  return findable;
+}
+
+void find_all() {
+  const Findable findable = look_around();
   const bool* is_findable = findable.names;
 #define LEAKWATCH_FILL(name, result, parameters) fill(next.name, #name, *is_findable++);
   LEAKWATCH_ALL_HOOKS(LEAKWATCH_FILL)

@@ -7,6 +7,8 @@ storm-N: tests/bench/storm.cc on N threads, time of an iteration (20 to 26 frame
 redis: where it is installed, under redis-benchmark with 50 clients and a pipeline of 16, time of a request. In turns.
 threads-N: tests/bench/threads.cc with N makers, time to create and join a thread.
 
+Forwarded: with a preloaded object that only goes on to the next function (tests/bench/forward.cc); the storms and redis
+    alone. What leakwatch costs beyond it is its own work.
 Asleep: started with our object preloaded, and no leakwatch.
 
 The lines with "processor" are the program's own processor time: not what a user waits for, but hardly changed by others
@@ -15,7 +17,7 @@ who are busy on the same machine.
 
 import redis
 import turns
-from harness import HEAPTRACK, HEAPTRACK_PRELOAD, MODES, both_times, median, print_table, spread
+from harness import FORWARDED, HEAPTRACK, HEAPTRACK_PRELOAD, MODES, both_times, median, print_table, spread
 
 # What the time that exact mode adds to an iteration of a storm may be of what heaptrack adds.
 GOALS = {"storm-1": 0.15, "storm-2": 0.08}
@@ -45,8 +47,11 @@ def rows_against_heaptrack(name, rounds):
                GOALS[name]]
 
 
+COLUMNS = (FORWARDED, *MODES[1:])
+
+
 def modes_of(name):
-    return (*MODES, HEAPTRACK) if name in GOALS and HEAPTRACK_PRELOAD.exists() else MODES
+    return (*MODES, FORWARDED, *([HEAPTRACK] if name in GOALS and HEAPTRACK_PRELOAD.exists() else []))
 
 
 def print_against_heaptrack(results):
@@ -87,7 +92,7 @@ def added(measured, mode, kind):
 def rows_of(name, rounds):
     for kind in rounds[0]["native"]:
         native = median([measured["native"][kind] for measured in rounds])
-        yield [name + kind, f"{native:.1f}", *(ratios(rounds, kind, mode) for mode in MODES[1:])]
+        yield [name + kind, f"{native:.1f}", *(ratios(rounds, kind, mode) if mode in rounds[0] else "" for mode in COLUMNS)]
 
 
 def measure(bench):
@@ -97,7 +102,7 @@ def measure(bench):
         results[name] = turns.rounds(bench, f"cost: {name}", modes_of(name),
                                      lambda mode, threads=threads: turns.Storm(bench, mode, threads))
     if not redis.why_not():
-        results["redis"] = turns.rounds(bench, "cost: redis", MODES, lambda mode: turns.Redis(bench, mode))
+        results["redis"] = turns.rounds(bench, "cost: redis", modes_of("redis"), lambda mode: turns.Redis(bench, mode))
     results |= {name: [] for name in LOADS}
     for number in range(bench.rounds):
         bench.progress(f"cost: threads, round {number + 1} of {bench.rounds}")
@@ -107,7 +112,7 @@ def measure(bench):
             results[name].append({mode: run(bench, mode) for mode in order})
     print_table(
         f"Time of a load, by its native time: median of the rounds (middle half of them), {bench.rounds} in all",
-        ["load", "native, ns", *(f"{mode} / native" for mode in MODES[1:])],
+        ["load", "native, ns", *(f"{mode} / native" for mode in COLUMNS)],
         [row for name, rounds in results.items() for row in rows_of(name, rounds)])
     print_against_heaptrack(results)
     report_targets(bench, results)

@@ -17,7 +17,8 @@ import tempfile
 
 # Asleep: with our object preloaded, and no leakwatch.
 MODES = ("native", "asleep", "sampled", "exact")
-HEAPTRACK = "heaptrack"  # one more mode, of some loads
+FORWARDED = "forwarded"  # two more modes, of some loads
+HEAPTRACK = "heaptrack"
 HEAPTRACK_PRELOAD = pathlib.Path("/usr/lib/heaptrack/libheaptrack_preload.so")
 
 LOST = re.compile("unrecorded|stack table full|made no sense|Blind since")  # in a profile's comments
@@ -136,6 +137,8 @@ class Bench:
             return command
         if mode == "asleep":
             return ["env", f"LD_PRELOAD={self.root}/build/preload/libleakwatch.so", *command]
+        if mode == FORWARDED:
+            return ["env", f"LD_PRELOAD={self.program('forward.so')}", *command]
         if mode == HEAPTRACK:
             return ["env", f"LD_PRELOAD={HEAPTRACK_PRELOAD}", "DUMP_HEAPTRACK_OUTPUT=/dev/null", *command]
         exact = ["--exact"] if mode == "exact" else []
