@@ -5,10 +5,9 @@
 // its weight; they are put together when somebody asks. Pure: events in, counters out; the caller brings them in order
 // (event_merger.h).
 //
-// Sampled events are scaled when they come in, by 1 / (1 - e^(-(size+1)/R)), R the mean sampling interval that the
-// event was sampled with (the inverse of the probability that the block was sampled), and summed in fixed point, so
-// that a free takes away exactly what its allocation had added and alloc_* never falls. In exact mode (R = 1) the scale
-// is 1.
+// Sampled events are scaled when they come in, by 1 / (1 - e^(-size/R)), R the mean sampling interval that the event
+// was sampled with (the inverse of the probability that the block was sampled), and summed in fixed point, so that a
+// free takes away exactly what its allocation had added and alloc_* never falls. In exact mode (R = 1) the scale is 1.
 #pragma once
 
 #include <array>

@@ -22,7 +22,8 @@ struct alignas(64) FastPath {
 };
 extern FastPath fast_path __attribute__((visibility("hidden")));
 
-// For fast_path.free_filter without a session. Never written to, and so all of it is the kernel's one page of zeroes.
+// For fast_path.free_filter without a session. Never written to, and so nearly all of it is the kernel's one page of
+// zeroes.
 extern std::uint8_t nothing_recorded[] __attribute__((visibility("hidden")));
 
 }  // namespace leakwatch::preload

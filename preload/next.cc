@@ -56,13 +56,20 @@ void fill(Function*& slot, const char* name, bool is_findable) {
   slot = is_findable ? reinterpret_cast<Function*>(find(name)) : nullptr;
 }
 
-// By libc's own dl_iterate_phdr: some programs bring one that cannot answer before they have begun. Somebody defines
-// malloc; where it seems that nobody does, the answer is of no use.
+bool is_of_libc(const void* function) {
+  dl_find_object found, libc;
+  return function != nullptr && _dl_find_object(const_cast<void*>(function), &found) == 0 &&
+         _dl_find_object(find("gnu_get_libc_version"), &libc) == 0 && found.dlfo_link_map == libc.dlfo_link_map;
+}
+
+// By libc's own dl_iterate_phdr alone: those that others put in front of it (the run-time library of ThreadSanitizer, a
+// program that keeps a list of its own) cannot answer before they have begun. Then all names are asked for, and so they
+// are if nobody seems to define malloc.
 Findable look_around() {
   using Iterate = int(int (*)(dl_phdr_info*, std::size_t, void*), void*);
   Findable findable;
-  auto* iterate = reinterpret_cast<Iterate*>(find("dl_iterate_phdr"));
-  if (iterate != nullptr) iterate(look_into, &findable);
+  void* iterate = find("dl_iterate_phdr");
+  if (is_of_libc(iterate)) reinterpret_cast<Iterate*>(iterate)(look_into, &findable);
   if (!findable.names[kMalloc]) std::memset(findable.names, true, sizeof findable.names);
   return findable;
 }

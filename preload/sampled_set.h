@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Which live addresses were sampled: private to the target, so that a free of any other block costs one load of the
-// filter in front (session.h) and, rarely, one probe here. Unused in exact mode.
+// filter in front (fast_path.h) and, rarely, one probe here. Unused in exact mode.
 //
 // Open addressing over atomic words. Looking up takes no lock: a key never moves while it is in the table. Changes are
 // rare (one per sample) and take a spin lock, held for a few instructions, which a caller tries for a bounded time
@@ -17,11 +17,11 @@ namespace leakwatch::preload {
 inline constexpr std::size_t kFilterElements = 32768;
 
 // The element of the free filter that stands for an address. Of its lower half, as one multiplication with a constant
-// that fits the instruction: every free goes through here. The factor is a little more than 2^13, so that blocks 16
-// bytes apart have elements next to each other, and what a program frees in one place stays in few cache lines; and so
-// odd that those which are a power of two apart are spread.
+// that fits the instruction: every free goes through here. The factor is 2^13 and a half, so that blocks 16 bytes
+// apart have elements next to each other, and what a program frees in one place stays in few cache lines; and so odd
+// that those which lie far apart, each by the same number of bytes, are spread.
 inline std::size_t filter_index(const void* block) {
-  constexpr std::uint32_t kFactor = 0x2b5d;
+  constexpr std::uint32_t kFactor = 0x2e11;
   return (static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(block)) * kFactor) >> 17;
 }
 static_assert(kFilterElements == std::size_t{1} << (32 - 17));

@@ -29,7 +29,7 @@
 namespace leakwatch::shared {
 
 inline constexpr std::uint64_t kMagic = 0x3148435457'4b4c01;  // "\1LKWTCH1", little-endian on every machine we run on
-inline constexpr std::uint32_t kVersion = 7;
+inline constexpr std::uint32_t kVersion = 6;
 
 // --- events ---------------------------------------------------------------------------------------------------------
 //
@@ -174,10 +174,9 @@ constexpr std::uint64_t interval_of_step(std::uint32_t step, std::uint64_t first
   return step % 2 == 0 ? power : static_cast<std::uint64_t>(static_cast<double>(power) * 1.4142135623730951);
 }
 
-// What a block counts as for sampling: one byte more than it has, or those of no bytes could never be seen. Both sides
-// compute with it, so that the estimates are right. (tcmalloc's sampler does the same.)
+// A block of no bytes counts as one for sampling, or it could never be seen.
 constexpr std::uint64_t sampled_bytes(std::uint64_t size) {
-  return size + 1;
+  return size + (size == 0);
 }
 
 enum class Clock : std::uint32_t {

@@ -22,3 +22,14 @@ expect "getenv" "$(grep '^getenv LD_PRELOAD' out.stdout)" "getenv LD_PRELOAD $ot
 expect "env" "$(grep '^LD_PRELOAD' out.stdout)" "LD_PRELOAD=$other"
 expect "LEAKWATCH_SOCKET" "$(grep LEAKWATCH_SOCKET= out.stdout)" ""
 target=''
+
+# Nobody is asked to watch it; it only must not notice. ThreadSanitizer itself does not run on every kernel.
+object=$(realpath "$(dirname "$LEAKWATCH")/../preload/libleakwatch.so")
+checked=$TARGETS/target-brief-tsan
+if [ -e "$checked" ] && "$checked" 3 >/dev/null 2>&1; then
+  LD_PRELOAD=$object "$checked" 3 >out.stdout 2>out.stderr
+  status=$?
+  expect "status of a program with ThreadSanitizer in which our object sleeps ($(tail -n 3 out.stderr))" "$status" 0
+else
+  echo "not tried: ThreadSanitizer"
+fi

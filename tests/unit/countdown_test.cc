@@ -60,10 +60,10 @@ bool is_freed(std::size_t block) {
 }
 
 void expect_block(const preload::ThreadState& thread, std::size_t i, Estimates& estimates) {
-  const auto size = static_cast<double>(blocks()[i]), bytes = static_cast<double>(shared::sampled_bytes(blocks()[i]));
+  const auto size = static_cast<double>(blocks()[i]);
   const std::uint32_t step = thread.drawn_with & ~preload::kEndsInLook;
   const auto mean = static_cast<double>(shared::interval_of_step(step, kFirstInterval));
-  const double chance = -std::expm1(-bytes / mean);
+  const double chance = -std::expm1(-size / mean);
   const auto add = [&](Estimate& estimate) {
     estimate.truth += size;
     estimate.variance += size * size * (1 - chance) / chance;
@@ -198,7 +198,7 @@ TEST_CASE("samples of several intervals are one site, each with its own weight")
   for (const std::uint8_t step : steps) {
     state.apply(1, sample(++address, 1000, step));
     const auto interval = static_cast<double>(shared::interval_of_step(step, kFirstInterval));
-    objects += 1 / -std::expm1(-static_cast<double>(shared::sampled_bytes(1000)) / interval);
+    objects += 1 / -std::expm1(-1000 / interval);
   }
   REQUIRE(state.sites().size() == 1);
   const HeapCounters counters = state.sites()[0].counters;

@@ -15,7 +15,7 @@ namespace {
 
 TEST_CASE("frees ask whether a block is the arena's only once it has served one", "[gate]") {
   REQUIRE(next_ready());
-  CHECK_FALSE(bootstrap_arena.is_used());  // the look for the next functions did not need it
+  REQUIRE_FALSE(bootstrap_arena.is_used());
   CHECK(fast_path.malloc == next.malloc);
   CHECK(fast_path.free == next.free);
   CHECK(fast_path.usable_size == next.malloc_usable_size);
