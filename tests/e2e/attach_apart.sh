@@ -13,24 +13,25 @@ folder=$(realpath "$(dirname "$LEAKWATCH")/../preload")
 begin_apart() {
   local commands=$1; shift
   rm -f out.stdout
+  round=0
   unshare -m sh -c "$commands"' && exec "$@"' sh "$@" "$TARGETS/target-asleep" >out.stdout &
   target=$!
   wait_until 60 grep -qs '^pid ' out.stdout || fail "the service does not start: $(cat out.stdout)"
 }
 keep() {
   kill -USR2 "$target"
-  wait_until 60 grep -qsx "kept $1 by $target" out.stdout || fail "no round $1: $(cat out.stdout)"
+  wait_until 60 grep -qsx "kept $((++round)) by $target" out.stdout || fail "no round $round: $(cat out.stdout)"
 }
 visit() { # FOLDER
   "$LEAKWATCH" attach -i 1h --exact -o "$1" "$target" 2>"$1.stderr" &
   watcher=$!
   wait_until 60 grep -qs '^leakwatch: watching' "$1.stderr" || fail "no session: $(cat "$1.stderr")"
-  keep 1
+  keep
   kill -INT "$watcher"
   wait "$watcher"
   expect "status of $1" "$?" 0
   expect "what $1 saw" "$(sums "$(ls "$1"/heap.*.pb.gz | tail -1)" kept_block)" "10 10000 10 10000"
-  keep 2
+  keep
 }
 # Folders of its own in place of those for all; /tmp may hold what is tested.
 own_folders='mount -t tmpfs tmpfs /dev/shm && mount -t tmpfs tmpfs /var/tmp && mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp'
