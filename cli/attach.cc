@@ -17,6 +17,7 @@
 
 #include "cli/attached_object.h"
 #include "cli/error.h"
+#include "cli/own_limits.h"
 #include "cli/process.h"
 #include "cli/refusal.h"
 #include "cli/rendezvous.h"
@@ -239,6 +240,7 @@ AttachFacts inspect_awake_process(pid_t pid, const std::string& also) {
 }
 
 int join(const AttachOptions& options) {
+  const OwnLimits limits;
   remove_abandoned_wake_pages();
   WakePages pages = find_wake_pages(options.pid);
   AttachFacts facts =

@@ -22,7 +22,7 @@ constexpr std::chrono::milliseconds kPatience{20};
 // Two signals of one kind may become one for us and stay two for the witness: an old report proves nothing.
 constexpr std::chrono::milliseconds kReportAge{200};
 
-[[noreturn]] void witness(int reports) {
+[[noreturn]] void report_signals(int reports) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   prctl(PR_SET_NAME, "lw-signals");
   for (int other = 0; other < 3; ++other) close(other);  // nobody must wait for us to let go of a pipe
@@ -48,7 +48,7 @@ GroupSignals::GroupSignals() {
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, &before);
   witness_ = fork();
-  if (witness_ == 0) witness(ends[1]);
+  if (witness_ == 0) report_signals(ends[1]);
   sigprocmask(SIG_SETMASK, &before, nullptr);
   reports_ = Descriptor(ends[0]);
   close(ends[1]);

@@ -27,6 +27,8 @@ class GroupSignals {
   // Whether the signal that has just reached us reached the group. Waits for a few milliseconds at most.
   bool reached_group(int signal);
 
+  pid_t witness() const { return witness_; }  // a child of ours, or -1
+
  private:
   void read_reports(std::chrono::milliseconds patience);
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <string>
@@ -23,8 +24,9 @@ struct LaunchPlan {
 
 class Child {
  public:
-  // Forks. The child does nothing yet but wait. Throws Error.
-  Child(const LaunchPlan& plan, const sigset_t& signal_mask);
+  // Forks. The child does nothing yet but wait. The program gets `signal_mask` and, of descriptors, `descriptors`.
+  // Throws Error.
+  Child(const LaunchPlan& plan, const sigset_t& signal_mask, const rlimit& descriptors);
   ~Child();  // a child that was never started is ended
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;

@@ -6,6 +6,8 @@
 
 #include "cli/group_signals.h"
 #include "cli/launch.h"
+#include "cli/orphans.h"
+#include "cli/own_limits.h"
 #include "cli/preflight.h"
 #include "cli/preload_object.h"
 #include "cli/rendezvous.h"
@@ -15,13 +17,14 @@
 namespace leakwatch {
 
 int run(const RunOptions& options) {
+  const OwnLimits limits;
   const Signals signals;
   GroupSignals group;
   const Preflight preflight = inspect_command(options.command[0]);
   Rendezvous rendezvous;
   Child child({preflight.command, options.command, rendezvous.plain_path(preload_object(preflight.own_operators)),
                rendezvous.path()},
-              signals.before());
+              signals.before(), limits.descriptors_before());
   Watcher watcher(options, signals, rendezvous, {child.pid(), child.pidfd(), options.command, preflight.warnings});
   watcher.announce();
   child.start();
@@ -31,6 +34,10 @@ int run(const RunOptions& options) {
                        // passed on.
                        const int number = static_cast<int>(info.ssi_signo);
                        if (info.ssi_code <= 0 && !group.reached_group(number)) kill(child.pid(), number);
+                     },
+                 .on_tend =
+                     [&] {
+                       reap_orphans({child.pid(), group.witness()});
                      },
                  .on_silence = "the program has not called back: it may have dropped LD_PRELOAD from its environment "
                                "(env -i, sudo)"});

@@ -106,7 +106,7 @@ void Watcher::welcome(const WatchRules& rules) {
   if (!guest->error.empty()) return say("warning: the program runs unwatched: " + guest->error);
   ProcessFacts& facts = guest->facts;
   if (facts.executable.path.empty() && !session_) facts.executable.path = process_.executable;
-  if (!symbols_) symbols_ = std::make_shared<SymbolService>(SymbolizerOptions{facts.root, {}});
+  if (!symbols_) symbols_ = std::make_shared<SymbolService>(SymbolizerOptions{facts.root, process_.pid, {}});
   // Drained from here on: the last profile of the previous program may take longer than the new one's rings last.
   auto session = std::make_shared<Session>(std::move(guest->region), facts, process_.warnings);
   if (session_) end_of_previous_program(facts.executable.path);

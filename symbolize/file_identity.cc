@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <string_view>
 
 namespace leakwatch {
@@ -21,6 +22,13 @@ int open_regular(const std::string& path) {
   if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) return fd;
   close(fd);
   return -1;
+}
+
+std::string map_file_path(pid_t pid, std::uint64_t start, std::uint64_t limit) {
+  char path[96];
+  std::snprintf(path, sizeof path, "/proc/%d/map_files/%llx-%llx", pid, static_cast<unsigned long long>(start),
+                static_cast<unsigned long long>(limit));
+  return path;
 }
 
 std::string build_id_text(const unsigned char* bytes, std::size_t count) {

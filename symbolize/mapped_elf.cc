@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 
 #include "symbolize/file_identity.h"
@@ -23,13 +22,6 @@ namespace {
 
 constexpr std::size_t kPage = 4096;
 constexpr std::uint64_t kLargestImage = 64U << 20U;
-
-std::string map_file_path(pid_t pid, const MemoryMapping& mapping) {
-  char path[96];
-  std::snprintf(path, sizeof path, "/proc/%d/map_files/%llx-%llx", pid, static_cast<unsigned long long>(mapping.start),
-                static_cast<unsigned long long>(mapping.limit));
-  return path;
-}
 
 // The last mapping, at or below `mapping`, of the file's beginning: one file may be mapped as a whole several times.
 MemoryMapping header_mapping(const std::vector<MemoryMapping>& mappings, const MemoryMapping& mapping) {
@@ -63,10 +55,10 @@ MappedElf::MappedElf(const ProcessFiles& files, const std::vector<MemoryMapping>
   close(fd);
 }
 
-// The kernel's own link to the mapped file is right even after the file was deleted or replaced, but asks for
-// privileges; the path is right as long as the first page is.
+// The kernel's link is always right, but asks for privileges; the path is right as long as the first page is.
 int MappedElf::open_file() const {
-  for (const std::string& path : {map_file_path(files_.pid, header_), files_.root + header_.name}) {
+  for (const std::string& path :
+       {map_file_path(files_.pid, header_.start, header_.limit), files_.root + header_.name}) {
     const int fd = open_regular(path);
     if (fd < 0) continue;
     if (is_what_is_mapped(fd)) return fd;

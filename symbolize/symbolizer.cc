@@ -98,7 +98,8 @@ std::string debug_path_of(const SymbolizerOptions& options) {
 
 class Symbolizer::Impl {
  public:
-  explicit Impl(SymbolizerOptions options) : debug_path_(debug_path_of(options)), root_(std::move(options.root)) {}
+  explicit Impl(SymbolizerOptions options)
+      : debug_path_(debug_path_of(options)), root_(std::move(options.root)), pid_(options.pid) {}
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
@@ -115,6 +116,7 @@ class Symbolizer::Impl {
 
   std::string debug_path_;
   std::string root_;
+  pid_t pid_;
   char* debug_path_text_ = debug_path_.empty() ? nullptr : debug_path_.data();  // null: the library's default
   Dwfl_Callbacks callbacks_ = {find_no_file, dwfl_standard_find_debuginfo, dwfl_offline_section_address,
                                &debug_path_text_};
@@ -125,7 +127,7 @@ OpenModule* Symbolizer::Impl::open(const Module& module) {
   const auto [position, is_new] = modules_.try_emplace(module_identity(module));
   Entry& entry = position->second;
   if (is_new) {
-    entry.files = std::make_unique<ModuleFiles>(callbacks_, root_, module);
+    entry.files = std::make_unique<ModuleFiles>(callbacks_, root_, pid_, module);
     Dwfl_Module* handle = entry.files->handle();
     if (handle != nullptr) entry.open = std::make_unique<OpenModule>(handle, entry.files->bias());
   }

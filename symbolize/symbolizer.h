@@ -32,6 +32,8 @@ struct SymbolSource {
 struct SymbolizerOptions {
   // Put before a module's path to open it, "/proc/PID/root" for a process with a root of its own.
   std::string root;
+  // Where a file is looked for that is no longer what its path names: in this process. 0: nowhere else.
+  pid_t pid = 0;
   // Where separate debug files are looked up, in elfutils' syntax; empty: elfutils' default, which
   // covers /usr/lib/debug by build id and .gnu_debuglink beside the file, in .debug/ and below /usr/lib/debug.
   std::string debug_path;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# root attaches to services that live apart: with mounts of their own that hide the object, as another user who may read
-# next to nothing, and where nothing can be written.
+# root attaches to services that live apart: with mounts of their own, which hide the object or the program, as another
+# user who may read next to nothing, and where nothing can be written.
 . "$(dirname "$0")/lib.sh" || exit 1
 
 [ "$(id -u)" = 0 ] || skip "only root may make namespaces and other users' processes"
@@ -52,6 +52,11 @@ begin_apart "$own_folders && mount -t tmpfs tmpfs '$folder'"
 visit mounts
 grep -q 'libleakwatch.so' "/proc/$target/maps" || fail "the object is not loaded"
 expect_clean
+end
+
+echo "a program that only it can see"
+begin_apart "mount -t tmpfs tmpfs /mnt && cp '$TARGETS/target-asleep' /mnt/ && set -- /mnt/target-asleep"
+visit hidden
 end
 
 echo "another user, who may read nothing of ours"

@@ -79,7 +79,7 @@ class Listener {
     auto guest = rendezvous_.accept(child, {interval, 128, 1, best_clock()});
     if (!guest || !guest->error.empty()) return;
     end_session();
-    if (!symbols_) symbols_ = std::make_shared<SymbolService>(SymbolizerOptions{guest->facts.root, {}});
+    if (!symbols_) symbols_ = std::make_shared<SymbolService>(SymbolizerOptions{guest->facts.root, child, {}});
     header_ = &guest->region->header();
     session_ = std::make_shared<Session>(std::move(guest->region), guest->facts, std::vector<std::string>());
     watch_.begin(session_, symbols_);

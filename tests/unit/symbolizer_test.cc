@@ -4,7 +4,10 @@
 // in the sources say what is right; everything is compared with ==.
 #include "symbolize/symbolizer.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -15,8 +18,10 @@
 #include <string>
 #include <vector>
 
+#include "symbolize/file_identity.h"
 #include "tests/targets/symbols/fixture.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/spawned_program.h"
 #include "tests/unit/temporary_folder.h"
 
 namespace leakwatch {
@@ -316,6 +321,43 @@ TEST_CASE("a file without the expected build id is not used", "[symbolizer]") {
   Symbolizer symbolizer;
   CHECK_FALSE(symbolizer.source(module_at(file, "0123456789abcdef")).functions);
   CHECK(symbolizer.source(module_at(file)).functions);
+}
+
+TEST_CASE("a program whose file was replaced is read where its process has it", "[symbolizer]") {
+  SpawnedProgram program(kSleeper, "-Wl,--build-id=sha1");
+  const Path file = program.path();
+  const std::uint64_t address = address_of(file, "main");
+  const Module module = module_at(file, build_id_of(file));
+  REQUIRE(program.start());
+  std::filesystem::remove(file);
+  SECTION("by nothing") {}
+  SECTION("by another program") {
+    compile("inlines.cc", "-Wl,--build-id=sha1", file);
+  }
+  CHECK_FALSE(Symbolizer().source(module).functions);
+  Symbolizer symbolizer({.root = {}, .pid = program.pid(), .debug_path = {}});
+  CHECK(symbolizer.resolve(module, address) == Frames{bare_frame("main", "main")});
+}
+
+// As Java's native libraries are, which are unpacked, loaded and deleted.
+TEST_CASE("a library whose file was deleted is read where the process has it mapped", "[symbolizer]") {
+  const TemporaryFolder folder;
+  const Path file = folder.path() / "libplain.so";
+  compile("plain.c", "-O2 -g -shared -fPIC -Wl,--build-id=sha1", file);
+  const std::uint64_t address = address_of(file, "exported");
+  Module module = module_at(file, build_id_of(file));
+  const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  void* const mapped = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+  close(fd);
+  REQUIRE(mapped != MAP_FAILED);
+  const auto start = reinterpret_cast<std::uint64_t>(mapped);
+  module.segments.push_back({start, start + 4096, 0});
+  std::filesystem::remove(file);
+  Symbolizer symbolizer({.root = {}, .pid = getpid(), .debug_path = {}});
+  const bool may_follow = access(map_file_path(getpid(), start, start + 4096).c_str(), R_OK) == 0;
+  CHECK(symbolizer.source(module).lines == may_follow);
+  if (may_follow) CHECK(symbolizer.resolve(module, address) == exported_frames());
+  munmap(mapped, 4096);
 }
 
 TEST_CASE("a file that is no program leaves the module and the offset", "[symbolizer]") {
