@@ -23,11 +23,12 @@ std::vector<std::string> stat_fields(pid_t pid) {
   return fields;
 }
 
-// Places of the program's code and of its stack with the arguments on it; that is at 0 for whoever may not know it.
+// Places of the program's code and of its stack with the arguments on it. The code is at 1 for whoever may not know it,
+// and at 0 while the kernel is about to execute a program, which is as good as the next layout.
 std::string memory_layout(pid_t pid) {
   const std::vector<std::string> fields = stat_fields(living_thread(pid));
-  constexpr std::size_t kStartCode = 26, kStartStack = 28, kStartArguments = 48;
-  if (fields.size() <= kStartArguments || fields[kStartStack] == "0") return {};
+  constexpr std::size_t kMemory = 23, kStartCode = 26, kStartStack = 28, kStartArguments = 48;
+  if (fields.size() <= kStartArguments || fields[kMemory] == "0" || fields[kStartCode] == "1") return {};
   return fields[kStartCode] + ' ' + fields[kStartStack] + ' ' + fields[kStartArguments];
 }
 
