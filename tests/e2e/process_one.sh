@@ -3,7 +3,7 @@
 # signal that ends it.
 . "$(dirname "$0")/lib.sh" || exit 1
 
-in_container=(unshare --pid --fork --mount-proc)
+in_container=(unshare --pid --fork --kill-child --mount-proc)
 "${in_container[@]}" true 2>/dev/null || skip "no new namespace of processes is permitted here"
 
 # shellcheck disable=SC2016
