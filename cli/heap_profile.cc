@@ -10,7 +10,8 @@
 #include <limits>
 #include <utility>
 
-#include "cli/report.h"
+#include "cli/accuracy.h"
+#include "cli/quantity.h"
 
 namespace leakwatch {
 

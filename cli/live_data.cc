@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "cli/report.h"
+#include "cli/accuracy.h"
 #include "cli/version.h"
 
 namespace leakwatch {

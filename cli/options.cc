@@ -9,36 +9,16 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cctype>
 #include <charconv>
-#include <cmath>
 
 #include "cli/error.h"
+#include "cli/quantity.h"
 #include "cli/version.h"
 #include "proto/shared_memory.h"
 
 namespace leakwatch {
 
 namespace {
-
-struct Unit {
-  std::string_view name;  // lower case
-  double factor;
-};
-
-// A number and a unit; `wanted` says how it should look.
-double parse_quantity(std::string_view text, const std::vector<Unit>& units, std::string_view wanted) {
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  std::string unit(end, text.data() + text.size());
-  std::transform(unit.begin(), unit.end(), unit.begin(), [](unsigned char c) { return std::tolower(c); });
-  const auto found = std::find_if(units.begin(), units.end(), [&](const Unit& u) { return u.name == unit; });
-  if (error != std::errc() || found == units.end() || !std::isfinite(number) || number < 0)
-    throw Error(fmt::format("'{}' is not {}.", text, wanted));
-  return number * found->factor;
-}
-
-constexpr double kKi = 1024;
 
 // The parser does not know that a command may follow.
 class RunFormatter : public CLI::Formatter {
@@ -177,42 +157,6 @@ void finish_watch_options(WatchOptions& options, const WatchTexts& texts) {
   if (options.sample_interval == 1)
     throw Error("--overhead moves the sampling interval, and --sample-interval 1 leaves none: give one of them alone.");
 }
-
-}  // namespace
-
-std::uint64_t parse_size(std::string_view text) {
-  static const std::vector<Unit> units = {{"", 1},
-                                          {"b", 1},
-                                          {"k", kKi},
-                                          {"kb", kKi},
-                                          {"kib", kKi},
-                                          {"m", kKi * kKi},
-                                          {"mb", kKi * kKi},
-                                          {"mib", kKi * kKi},
-                                          {"g", kKi * kKi * kKi},
-                                          {"gb", kKi * kKi * kKi},
-                                          {"gib", kKi * kKi * kKi}};
-  const double bytes = parse_quantity(text, units, "a size such as 64KiB or 1MiB");
-  if (bytes > 0x1p40) throw Error(fmt::format("'{}' is more than 1024 GiB", text));
-  return static_cast<std::uint64_t>(std::llround(bytes));
-}
-
-std::chrono::milliseconds parse_duration(std::string_view text) {
-  static const std::vector<Unit> units = {{"", 1e3},     {"ms", 1},     {"s", 1e3},    {"m", 60e3},
-                                          {"min", 60e3}, {"h", 3600e3}, {"d", 86400e3}};
-  const double milliseconds = parse_quantity(text, units, "a time such as 30s, 5m or 500ms");
-  if (milliseconds > 366 * 86400e3) throw Error(fmt::format("'{}' is more than a year", text));
-  return std::chrono::milliseconds(std::llround(milliseconds));
-}
-
-double parse_percentage(std::string_view text) {
-  static const std::vector<Unit> units = {{"", 0.01}, {"%", 0.01}};
-  const double share = parse_quantity(text, units, "a percentage such as 1% or 0.5%");
-  if (share <= 0 || share > 1) throw Error(fmt::format("'{}' is not above 0% and at most 100%", text));
-  return share;
-}
-
-namespace {
 
 constexpr std::string_view kCommands[] = {"run", "attach", "detach"};
 

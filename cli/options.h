@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "cli/http_address.h"
@@ -39,15 +38,6 @@ struct AttachOptions : WatchOptions {
 struct DetachOptions {
   int pid = 0;
 };
-
-// "64KiB", "1MiB", "512k", "4096", "1.5M": bytes, in powers of 1024. Throws Error.
-std::uint64_t parse_size(std::string_view text);
-
-// "30s", "500ms", "2m", "1h", "1.5s"; a bare number is seconds. Throws Error.
-std::chrono::milliseconds parse_duration(std::string_view text);
-
-// "1%", "0.5%"; a bare number is per cent too. The share, above 0 and up to 1. Throws Error.
-double parse_percentage(std::string_view text);
 
 struct CommandLine {
   enum class Action { kPrintAndLeave, kRun, kAttach, kDetach } action = Action::kPrintAndLeave;

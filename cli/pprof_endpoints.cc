@@ -18,9 +18,9 @@
 #include "cli/error.h"
 #include "cli/gzip.h"
 #include "cli/http_own_answers.h"
-#include "cli/options.h"
 #include "cli/pprof_index.h"
 #include "cli/profile_difference.h"
+#include "cli/quantity.h"
 #include "cli/symbol_text.h"
 
 namespace leakwatch {

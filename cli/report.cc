@@ -8,19 +8,16 @@
 // clock, no file, no output.
 #include "cli/report.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cctype>
-#include <ctime>
-#include <limits>
 #include <map>
 #include <string_view>
 #include <utility>
 
+#include "cli/accuracy.h"
 #include "cli/place.h"
+#include "cli/quantity.h"
 #include "cli/terminal.h"
 
 namespace leakwatch {
@@ -28,64 +25,19 @@ namespace {
 
 constexpr std::size_t kSitesInReport = 10;
 
-std::uint64_t magnitude(std::int64_t number) {
-  const auto bits = static_cast<std::uint64_t>(number);
-  return number < 0 ? 0 - bits : bits;
-}
-
-// Three digits, as more of them are never looked at: "1.50 MiB", "12.3 MiB", "812 B".
-std::string three_digits(std::uint64_t bytes) {
-  constexpr std::array<std::string_view, 6> kUnits{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  if (bytes < 1024) return fmt::format("{} B", bytes);
-  double amount = static_cast<double>(bytes) / 1024;
-  std::size_t unit = 0;
-  // What would be rounded to 1024 is one of the next unit.
-  for (; amount >= 1023.5 && unit + 1 < kUnits.size(); ++unit) amount /= 1024;
-  const int decimals = amount < 9.995 ? 2 : amount < 99.95 ? 1 : 0;
-  return fmt::format("{:.{}f} {}", amount, decimals, kUnits[unit]);
-}
-
-std::string grouped(std::int64_t number) {
-  std::string digits = fmt::format("{}", magnitude(number));
-  for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');
-  return number < 0 ? "-" + digits : digits;
-}
-
-std::string grouped_count(std::uint64_t number) {
-  constexpr auto kLargest = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-  return grouped(static_cast<std::int64_t>(std::min(number, kLargest)));
-}
-
-std::string count(std::uint64_t number, std::string_view noun) {
-  return fmt::format("{} {}{}", grouped_count(number), noun, number == 1 ? "" : "s");
-}
-
-std::string blocks(std::int64_t number) {
-  return fmt::format("{} block{}", grouped(number), number == 1 ? "" : "s");
-}
-
-// ISO 8601, to the second.
-std::string utc_time(std::int64_t time_ns) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(time_ns / 1'000'000'000)));
-}
-
 std::string resident(const HeapSnapshot& snapshot) {
   if (snapshot.resident_bytes == 0) return {};
-  return fmt::format("; RSS {}", three_digits(snapshot.resident_bytes));
-}
-
-std::string percentage(std::uint64_t ns, const RecordingCost& cost) {
-  return format_share(static_cast<double>(ns) / static_cast<double>(cost.processor_ns));
+  return fmt::format("; RSS {}", format_size(snapshot.resident_bytes));
 }
 
 // What the sampling interval is steered to; nothing where it is not.
 std::string steered(const HeapSnapshot& snapshot) {
   const RecordingCost& cost = snapshot.cost;
   if (cost.limit <= 0) return {};
-  std::string interval = fmt::format("; a sample every {}", three_digits(snapshot.sample_interval));
+  std::string interval = fmt::format("; a sample every {}", format_size(snapshot.sample_interval));
   if (cost.processor_ns == 0) return interval;
   return fmt::format("{}, {} of its processor time so far", interval,
-                     percentage(cost.target_ns + cost.reader_ns, cost));
+                     share_of_program(cost.target_ns + cost.reader_ns, cost));
 }
 
 std::string shell_quoted(const std::string& word) {
@@ -122,7 +74,7 @@ std::string table(const std::vector<GrownSite>& sites) {
   for (const GrownSite& site : sites) width = std::max(width, site.location.size());
   std::string text = fmt::format("{:>12}  {:>12}  {:<{}}  {}\n", "bytes", "blocks", "location", width, "function");
   for (const GrownSite& site : sites) {
-    text += fmt::format("{:>12}  {:>12}  {:<{}}  {}\n", format_change(site.bytes), grouped(site.blocks),
+    text += fmt::format("{:>12}  {:>12}  {:<{}}  {}\n", format_change(site.bytes), format_count(site.blocks),
                         printable(site.location), width, printable(without_signature(site.function)));
   }
   return text;
@@ -135,7 +87,7 @@ std::string growth(const HeapSnapshot& first, const HeapSnapshot& last, const Sy
   const std::string change =
       alone ? "" : fmt::format(", {} since the first profile", format_change(after.inuse_space - before.inuse_space));
   const std::string live = fmt::format("Live heap: {} in {}{}{}.\n", format_bytes(after.inuse_space),
-                                       blocks(after.inuse_objects), change, resident(last));
+                                       format_count(after.inuse_objects, "block"), change, resident(last));
   const std::vector<GrownSite> sites = grown_sites(alone ? HeapSnapshot() : first, last, symbols, kSitesInReport);
   const char* when = alone ? "since the start" : "between the first and the last profile";
   if (sites.empty()) return live + fmt::format("Nothing grew {}.\n", when);
@@ -162,29 +114,13 @@ std::string next_command(const std::string& first_profile, const std::string& la
 
 }  // namespace
 
-std::string format_share(double share) {
-  constexpr double kLeast = 0.001;
-  const double percent = share * 100;
-  if (percent > 0 && percent < kLeast) return fmt::format("<{}%", kLeast);
-  const int decimals = percent >= 10 ? 0 : percent >= 0.1 ? 2 : 3;
-  return fmt::format("{:.{}f}%", percent, decimals);
-}
-
-std::string format_bytes(std::int64_t bytes) {
-  return (bytes < 0 ? "-" : "") + three_digits(magnitude(bytes));
-}
-
-std::string format_change(std::int64_t bytes) {
-  return (bytes < 0 ? "-" : "+") + three_digits(magnitude(bytes));
-}
-
 std::string snapshot_line(const HeapSnapshot& first, const HeapSnapshot& now, std::size_t threads,
                           double seconds_since_start, const std::string& profile_or_error) {
   const HeapCounters live = total(now);
-  return fmt::format("[{:6.1f} s] live {} in {}, {} since the first{}; {} thread{}{}; {}", seconds_since_start,
-                     format_bytes(live.inuse_space), blocks(live.inuse_objects),
-                     format_change(live.inuse_space - total(first).inuse_space), resident(now), threads,
-                     threads == 1 ? "" : "s", steered(now), profile_or_error);
+  return fmt::format("[{:6.1f} s] live {} in {}, {} since the first{}; {}{}; {}", seconds_since_start,
+                     format_bytes(live.inuse_space), format_count(live.inuse_objects, "block"),
+                     format_change(live.inuse_space - total(first).inuse_space), resident(now),
+                     format_count(static_cast<std::int64_t>(threads), "thread"), steered(now), profile_or_error);
 }
 
 std::vector<GrownSite> grown_sites(const HeapSnapshot& first, const HeapSnapshot& last, const SymbolLookup& symbols,
@@ -207,55 +143,6 @@ std::string final_report(const HeapSnapshot& first, const HeapSnapshot& last, co
                          const std::string& first_profile, const std::string& last_profile) {
   const bool alone = first_profile == last_profile;
   return growth(first, last, symbols, alone) + "\n" + not_seen(last) + "\n" + next_command(first_profile, last_profile);
-}
-
-std::vector<std::string> sampling_sentences(std::uint64_t sample_interval, const RecordingCost& cost,
-                                            const Blindness& blindness) {
-  if (sample_interval <= 1) {
-    const bool is_whole = blindness_sentences(blindness).empty();
-    return {is_whole ? "Exact: every allocation was counted."
-                     : "Exact: every allocation was counted, but for what follows."};
-  }
-  const std::string estimates = fmt::format("Sampled: the figures are estimates from one sample every {} on average",
-                                            three_digits(sample_interval));
-  if (cost.limit <= 0) return {estimates + "."};
-  std::vector<std::string> sentences = {
-      fmt::format("{} at the moment, and from {} to {} since the start; each sample is weighted by its own interval.",
-                  estimates, three_digits(cost.smallest_interval), three_digits(cost.largest_interval))};
-  if (cost.processor_ns != 0)
-    sentences.push_back(
-        fmt::format("Recording took {} of the program's processor time, {} in the program and {} to read it; the limit "
-                    "is {}.",
-                    percentage(cost.target_ns + cost.reader_ns, cost), percentage(cost.target_ns, cost),
-                    percentage(cost.reader_ns, cost), format_share(cost.limit)));
-  return sentences;
-}
-
-std::vector<std::string> blindness_sentences(const Blindness& blindness) {
-  std::vector<std::string> sentences;
-  const auto add = [&sentences](std::uint64_t number, std::string_view noun, std::string_view rest) {
-    if (number > 0) sentences.push_back(count(number, noun) + std::string(rest));
-  };
-  add(blindness.lost_allocations, "allocation", " went unrecorded under pressure: live figures are too low by these.");
-  add(blindness.lost_frees, "free", " went unrecorded: as many blocks may be shown as live that are not.");
-  if (blindness.joined_ns != 0)
-    sentences.push_back(
-        fmt::format("Attached at {}, while the program ran: not shown are blocks allocated before that, and calls "
-                    "through pointers to the allocator that were taken before.",
-                    utc_time(blindness.joined_ns)));
-  add(blindness.unknown_frees, "free",
-      blindness.joined_ns != 0 ? " of blocks that are older than that, or were not seen being allocated."
-                               : " of blocks that the session had not seen being allocated.");
-  add(blindness.stacks_refused, "event",
-      fmt::format(" found the stack table full and stand under {}.", kStackNotRecorded));
-  if (blindness.modules_refused != 0)
-    sentences.emplace_back(
-        "Too many libraries were loaded and unloaded: frames in the last ones may have no name, or that of a library "
-        "which was at their place before.");
-  add(blindness.bad_records, "record", " made no sense and counted for nothing.");
-  if (!blindness.ended.empty()) sentences.push_back("Blind since recording ended early: " + blindness.ended);
-  sentences.insert(sentences.end(), blindness.notes.begin(), blindness.notes.end());
-  return sentences;
 }
 
 }  // namespace leakwatch

@@ -13,12 +13,6 @@
 
 namespace leakwatch {
 
-// "1.50 MiB", "812 B"; a sign is kept. "+1.50 MiB" with format_change.
-std::string format_bytes(std::int64_t bytes);
-// "12%", "0.73%", "0.012%": two digits or more.
-std::string format_share(double share);
-std::string format_change(std::int64_t bytes);
-
 // One line per snapshot: time since the start, live heap, change since the first snapshot, RSS, threads, and where the
 // profile went (or why it did not).
 std::string snapshot_line(const HeapSnapshot& first, const HeapSnapshot& now, std::size_t threads,
@@ -42,14 +36,5 @@ std::vector<GrownSite> grown_sites(const HeapSnapshot& first, const HeapSnapshot
 // are the same one, the growth is that since the start.
 std::string final_report(const HeapSnapshot& first, const HeapSnapshot& last, const SymbolLookup& symbols,
                          const std::string& first_profile, const std::string& last_profile);
-
-// How the figures came about: counted, but for what blindness_sentences() say, which are to follow; or estimated from
-// samples `sample_interval` bytes apart in the mean; and when that was steered, between which limits it moved and what
-// it cost.
-std::vector<std::string> sampling_sentences(std::uint64_t sample_interval, const RecordingCost& cost,
-                                            const Blindness& blindness);
-
-// Sentences for everything in `blindness` that is not zero: comments of a profile and lines of the summary.
-std::vector<std::string> blindness_sentences(const Blindness& blindness);
 
 }  // namespace leakwatch

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "cli/place.h"
-#include "cli/report.h"
+#include "cli/quantity.h"
 #include "cli/terminal.h"
 
 namespace leakwatch {
@@ -49,14 +49,11 @@ void add_groups(Groups& groups, const ThreadSnapshot& snapshot, const SymbolLook
   }
 }
 
-std::string threads(std::int64_t number) {
-  return fmt::format("{} thread{}", number, number == 1 ? "" : "s");
-}
-
 std::string sentence(const ThreadGroup& group) {
   const std::string place = group.place.empty() ? "" : fmt::format(" at {}", group.place);
   const std::string state = group.state.empty() ? "" : fmt::format(" [{}]", group.state);
-  return fmt::format("{}{}{}, created by {} ({:+})\n", threads(group.now), state, place, group.creator, group.grown);
+  return fmt::format("{}{}{}, created by {} ({:+})\n", format_count(group.now, "thread"), state, place, group.creator,
+                     group.grown);
 }
 
 std::string unjoined_sentences(const ThreadSnapshot& last, const SymbolLookup& symbols) {
@@ -77,8 +74,8 @@ std::string unjoined_sentences(const ThreadSnapshot& last, const SymbolLookup& s
   for (const auto& [creator, held] : by_creator) {
     const std::string resident =
         held.resident_bytes == 0 ? "" : fmt::format(" ({} resident)", format_bytes(held.resident_bytes));
-    text += fmt::format("{} ended and never joined, holding {} of stack{}, created by {}\n", threads(held.threads),
-                        format_bytes(held.stack_bytes), resident, creator);
+    text += fmt::format("{} ended and never joined, holding {} of stack{}, created by {}\n",
+                        format_count(held.threads, "thread"), format_bytes(held.stack_bytes), resident, creator);
   }
   return text;
 }

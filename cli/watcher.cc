@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "cli/profile_folder.h"
-#include "cli/report.h"
+#include "cli/quantity.h"
 #include "cli/terminal.h"
 
 namespace leakwatch {
@@ -55,10 +55,9 @@ ProfileFolder Watcher::make_folder() const {
 void Watcher::announce() const {
   for (const std::string& warning : process_.warnings) say("warning: " + warning);
   if (options_.quiet) return;
-  std::string how =
-      options_.sample_interval == 1
-          ? "every allocation"
-          : fmt::format("one sample per {}", format_bytes(static_cast<std::int64_t>(options_.sample_interval)));
+  std::string how = options_.sample_interval == 1
+                        ? "every allocation"
+                        : fmt::format("one sample per {}", format_size(options_.sample_interval));
   if (options_.overhead > 0)
     how += fmt::format(" at first, then at a cost of up to {}", format_share(options_.overhead));
   say(fmt::format("watching {} (pid {}), {}; profiles every {} in {}", process_.command[0], process_.pid, how,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The command line as people type it: quantities good and bad, where our options end and the command begins, and what
+// The command line as people type it: where our options end and the command begins, and what
 // somebody reads who got it wrong.
 #include "cli/options.h"
 
@@ -55,38 +55,6 @@ std::string complaint(const Words& words) {
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
-}
-
-TEST_CASE("sizes are bytes in powers of 1024") {
-  const std::vector<std::pair<const char*, std::uint64_t>> table = {
-      {"0", 0},       {"1", 1},          {"4096", 4096},     {"4096B", 4096},   {"64KiB", 65536},
-      {"64k", 65536}, {"64K", 65536},    {"64kb", 65536},    {"1MiB", 1 << 20}, {"1.5M", 3 << 19},
-      {"0.5k", 512},  {"1mIb", 1 << 20}, {"2G", 2ull << 30}, {"1e3", 1000},     {"1024GiB", 1ull << 40}};
-  for (const auto& [text, bytes] : table) CHECK(parse_size(text) == bytes);
-}
-
-TEST_CASE("what is no size is refused with an example") {
-  for (const char* text : {"", "k", "-1", "-1k", "1x", "1 k", " 1", "1k ", "0x10", "nan", "inf", "1e999", "1TiB", "1kk",
-                           "1.2.3", "1kib1", "+1"})
-    CHECK(contains(complaint_of([&] { parse_size(text); }), "64KiB"));
-  CHECK(contains(complaint_of([] { parse_size("1025GiB"); }), "1024 GiB"));
-  CHECK(contains(complaint_of([] { parse_size("1e300g"); }), "1024 GiB"));
-}
-
-TEST_CASE("durations are seconds unless they say otherwise") {
-  const std::vector<std::pair<const char*, milliseconds>> table = {
-      {"30", milliseconds(30'000)},  {"30s", milliseconds(30'000)},   {"500ms", milliseconds(500)},
-      {"2m", milliseconds(120'000)}, {"2min", milliseconds(120'000)}, {"1h", milliseconds(3'600'000)},
-      {"1.5s", milliseconds(1500)},  {"0", milliseconds(0)},          {"1d", milliseconds(86'400'000)},
-      {"0.5ms", milliseconds(1)},    {"30S", milliseconds(30'000)},   {"366d", milliseconds(366ll * 86'400'000)}};
-  for (const auto& [text, duration] : table) CHECK(parse_duration(text) == duration);
-}
-
-TEST_CASE("what is no duration is refused with an example") {
-  for (const char* text : {"", "s", "-1s", "1w", "1 s", "nan", "inf", "infs", "1e999s", "1s2", "0x1s"})
-    CHECK(contains(complaint_of([&] { parse_duration(text); }), "500ms"));
-  CHECK(contains(complaint_of([] { parse_duration("367d"); }), "year"));
-  CHECK(contains(complaint_of([] { parse_duration("1e300h"); }), "year"));
 }
 
 TEST_CASE("run has the defaults that its help names") {

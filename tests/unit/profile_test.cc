@@ -3,7 +3,7 @@
 // Holds profiles against the contract of pprof's readers, field by field.
 #include "cli/profile.h"
 
-#include "cli/report.h"
+#include "cli/accuracy.h"
 #include "proto/shared_memory.h"
 #include "tests/unit/profile_fixtures.h"
 

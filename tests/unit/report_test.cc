@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sentences and tables as tables of literals: what stands in the snapshots, what the user reads.
+// Lines and tables as tables of literals: what stands in the snapshots, what the user reads.
 #include "cli/report.h"
 
-#include <limits>
 #include <map>
 #include <sstream>
 #include <utility>
@@ -100,29 +99,6 @@ bool contains(const std::string& whole, const std::string& part) {
 }
 
 }  // namespace
-
-TEST_CASE("bytes have three digits and the unit that fits") {
-  const std::vector<std::pair<std::int64_t, std::string>> cases{
-      {0, "0 B"},
-      {812, "812 B"},
-      {1023, "1023 B"},
-      {1024, "1.00 KiB"},
-      {1536 * 1024, "1.50 MiB"},
-      {10 * 1024 + 100, "10.1 KiB"},
-      {10'234, "9.99 KiB"},
-      {10'239, "10.0 KiB"},
-      {123 * 1024, "123 KiB"},
-      {1024 * 1024 - 1, "1.00 MiB"},
-      {-1536 * 1024, "-1.50 MiB"},
-      {-1, "-1 B"},
-      {std::numeric_limits<std::int64_t>::max(), "8.00 EiB"},
-      {std::numeric_limits<std::int64_t>::min(), "-8.00 EiB"},
-  };
-  for (const auto& [bytes, text] : cases) CHECK(format_bytes(bytes) == text);
-  CHECK(format_change(1'572'864) == "+1.50 MiB");
-  CHECK(format_change(-7) == "-7 B");
-  CHECK(format_change(0) == "+0 B");
-}
 
 TEST_CASE("a snapshot is one line") {
   const HeapSnapshot first = snapshot_of({{{program(0x10)}, live(10 << 20, 1000)}});
@@ -274,68 +250,6 @@ TEST_CASE("a profile that could not be written is not named") {
   const HeapSnapshot none = snapshot_of({});
   CHECK(lines_of(final_report(none, none, lookup(), "", "b.pb.gz")).back() == "go tool pprof b.pb.gz");
   CHECK(lines_of(final_report(none, none, lookup(), "", "")).back() == "No profile was written.");
-}
-
-TEST_CASE("blindness is silent about nothing and speaks about everything else") {
-  CHECK(blindness_sentences({}).empty());
-  Blindness blindness;
-  blindness.lost_allocations = 1;
-  blindness.lost_frees = 1234;
-  blindness.unknown_frees = 3;
-  blindness.stacks_refused = 4;
-  blindness.modules_refused = 6;
-  blindness.bad_records = 5;
-  blindness.ended = "leakwatch was stopped for 3 s";
-  blindness.notes = {"tcmalloc is linked in."};
-  const std::vector<std::string> sentences = blindness_sentences(blindness);
-  REQUIRE(sentences.size() == 8);
-  CHECK(sentences[0].starts_with("1 allocation went"));
-  CHECK(sentences[1].starts_with("1,234 frees went"));
-  CHECK(contains(sentences[3], "[leakwatch: stack not recorded]"));
-  CHECK(contains(sentences[4], "Too many libraries"));
-  CHECK(contains(sentences[6], "leakwatch was stopped for 3 s"));
-  CHECK(sentences[7] == "tcmalloc is linked in.");
-}
-
-TEST_CASE("a program that was joined has blocks that nobody knows of") {
-  Blindness blindness;
-  blindness.joined_ns = 1'700'000'000'900'000'000;
-  REQUIRE(blindness_sentences(blindness).size() == 1);
-  CHECK(blindness_sentences(blindness)[0] ==
-        "Attached at 2023-11-14T22:13:20Z, while the program ran: not shown are blocks allocated before that, and "
-        "calls through pointers to the allocator that were taken before.");
-  blindness.unknown_frees = 2;
-  REQUIRE(blindness_sentences(blindness).size() == 2);
-  CHECK(blindness_sentences(blindness)[1] ==
-        "2 frees of blocks that are older than that, or were not seen being allocated.");
-}
-
-TEST_CASE("sampling is said in words") {
-  CHECK(sampling_sentences(1, {}, {}) == std::vector<std::string>{"Exact: every allocation was counted."});
-  Blindness blindness;
-  blindness.lost_frees = 1;
-  CHECK(sampling_sentences(1, {}, blindness) ==
-        std::vector<std::string>{"Exact: every allocation was counted, but for what follows."});
-  CHECK(sampling_sentences(524288, {}, {}) ==
-        std::vector<std::string>{"Sampled: the figures are estimates from one sample every 512 KiB on average."});
-}
-
-TEST_CASE("how the interval was steered is said, and what that cost once it is known") {
-  RecordingCost cost{.limit = 0.01, .smallest_interval = 4096, .largest_interval = 8 << 20};
-  const std::string intervals =
-      "Sampled: the figures are estimates from one sample every 2.00 MiB on average at the moment, and from 4.00 KiB "
-      "to 8.00 MiB since the start; each sample is weighted by its own interval.";
-  CHECK(sampling_sentences(2 << 20, cost, {}) == std::vector<std::string>{intervals});
-  cost.processor_ns = 1'000'000'000;
-  cost.target_ns = 7'000'000;
-  cost.reader_ns = 250'000;
-  CHECK(sampling_sentences(2 << 20, cost, {}) ==
-        std::vector<std::string>{
-            intervals,
-            "Recording took 0.73% of the program's processor time, 0.70% in the program and 0.025% to read it; the "
-            "limit is 1.00%."});
-  cost.limit = 0;
-  CHECK(sampling_sentences(2 << 20, cost, {}).size() == 1);
 }
 
 TEST_CASE("the line of a snapshot has the interval that was steered to") {

@@ -162,7 +162,7 @@ TEST_CASE("more threads than anybody reads are only counted") {
   snapshot.threads.assign(kMostThreadsListed + 7, waiting(501, "w"));
   snapshot.unjoined.assign(kMostThreadsListed + 1, {777, 0, facts()});
   const std::string text = thread_listing(snapshot, symbols());
-  CHECK(text.starts_with("10007 threads of "));
+  CHECK(text.starts_with("10,007 threads of "));
   CHECK(text.find("\nand 7 more, which are not listed\n") != std::string::npos);
   CHECK(text.find("\nand 1 more, which are not listed\n") != std::string::npos);
   CHECK(static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) < 2 * kMostThreadsListed + 30);
