@@ -15,18 +15,18 @@
 #include <optional>
 #include <utility>
 
-#include "cli/attached_object.h"
-#include "cli/error.h"
-#include "cli/own_limits.h"
-#include "cli/process.h"
-#include "cli/refusal.h"
-#include "cli/rendezvous.h"
-#include "cli/signals.h"
-#include "cli/sleeping_object.h"
-#include "cli/stat_file.h"
-#include "cli/status_file.h"
-#include "cli/terminal.h"
-#include "cli/wake_page.h"
+#include "cli/base/error.h"
+#include "cli/base/own_limits.h"
+#include "cli/base/refusal.h"
+#include "cli/base/signals.h"
+#include "cli/base/terminal.h"
+#include "cli/join/attached_object.h"
+#include "cli/join/rendezvous.h"
+#include "cli/join/sleeping_object.h"
+#include "cli/join/wake_page.h"
+#include "cli/process/process.h"
+#include "cli/process/stat_file.h"
+#include "cli/process/status_file.h"
 #include "cli/watcher.h"
 
 namespace leakwatch {

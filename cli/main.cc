@@ -9,10 +9,10 @@
 #include <string>
 
 #include "cli/attach.h"
-#include "cli/error.h"
+#include "cli/base/error.h"
+#include "cli/base/terminal.h"
 #include "cli/options.h"
 #include "cli/run.h"
-#include "cli/terminal.h"
 
 int main(int argc, char** argv) try {
   const leakwatch::CommandLine line = leakwatch::parse_command_line(argc, argv);

@@ -11,8 +11,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "cli/error.h"
-#include "cli/quantity.h"
+#include "cli/base/error.h"
+#include "cli/base/quantity.h"
 #include "cli/version.h"
 #include "proto/shared_memory.h"
 

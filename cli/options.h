@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/http_address.h"
+#include "cli/http/http_address.h"
 
 namespace leakwatch {
 

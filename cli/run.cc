@@ -4,14 +4,14 @@
 
 #include "cli/run.h"
 
-#include "cli/group_signals.h"
-#include "cli/launch.h"
-#include "cli/orphans.h"
-#include "cli/own_limits.h"
-#include "cli/preflight.h"
-#include "cli/preload_object.h"
-#include "cli/rendezvous.h"
-#include "cli/signals.h"
+#include "cli/base/own_limits.h"
+#include "cli/base/signals.h"
+#include "cli/join/group_signals.h"
+#include "cli/join/launch.h"
+#include "cli/join/orphans.h"
+#include "cli/join/preflight.h"
+#include "cli/join/preload_object.h"
+#include "cli/join/rendezvous.h"
 #include "cli/watcher.h"
 
 namespace leakwatch {

@@ -13,9 +13,9 @@
 #include <filesystem>
 #include <utility>
 
-#include "cli/profile_folder.h"
-#include "cli/quantity.h"
-#include "cli/terminal.h"
+#include "cli/base/quantity.h"
+#include "cli/base/terminal.h"
+#include "cli/report/profile_folder.h"
 
 namespace leakwatch {
 

@@ -14,14 +14,14 @@
 #include <string>
 #include <vector>
 
-#include "cli/history.h"
-#include "cli/http_sink.h"
+#include "cli/base/signals.h"
+#include "cli/join/rendezvous.h"
 #include "cli/options.h"
-#include "cli/profile_writer.h"
-#include "cli/rendezvous.h"
-#include "cli/session.h"
-#include "cli/signals.h"
-#include "cli/watch.h"
+#include "cli/report/profile_writer.h"
+#include "cli/serve/history.h"
+#include "cli/serve/http_sink.h"
+#include "cli/session/session.h"
+#include "cli/session/watch.h"
 #include "symbolize/symbol_service.h"
 
 namespace leakwatch {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The writers' side of Header::sole_writer: a thread that is the only one to write for a while needs no time stamps for
-// its allocations. proto/shared_memory.h says what is agreed, and why it is exact; cli/sole_writer.h is the other side.
+// its allocations. proto/shared_memory.h says what is agreed, and why it is exact; cli/drain/sole_writer.h is the other
+// side.
 #pragma once
 
 #include <atomic>

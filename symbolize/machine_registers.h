@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The registers of a thread by DWARF's numbers, each known or not: of a thread that was not stopped the kernel tells
-// the stack pointer, the pc and the arguments of its system call alone. With cli/machine.h this is all that knows the
-// machine.
+// the stack pointer, the pc and the arguments of its system call alone. With cli/trace/machine.h this is all that knows
+// the machine.
 #pragma once
 
 #include <array>

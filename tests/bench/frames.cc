@@ -13,7 +13,7 @@
 #include <limits>
 #include <thread>
 
-#include "cli/shared_region.h"
+#include "cli/drain/shared_region.h"
 #include "preload/ring_writer.h"
 #include "preload/watched_call.h"
 #include "tests/bench/processor_time.h"

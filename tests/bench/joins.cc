@@ -13,7 +13,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "cli/remote_call.h"
+#include "cli/trace/remote_call.h"
 #include "proto/attach_state.h"
 #include "symbolize/process_memory.h"
 

@@ -21,11 +21,11 @@
 #include <utility>
 #include <vector>
 
-#include "cli/gzip.h"
-#include "cli/heap_profile.h"
-#include "cli/process.h"
-#include "cli/ring_reader.h"
-#include "cli/session.h"
+#include "cli/base/gzip.h"
+#include "cli/drain/ring_reader.h"
+#include "cli/process/process.h"
+#include "cli/profile/heap_profile.h"
+#include "cli/session/session.h"
 #include "symbolize/symbol_service.h"
 #include "tests/bench/processor_time.h"
 

@@ -23,7 +23,7 @@
 #include <thread>
 #include <vector>
 
-#include "cli/thread_inspector.h"
+#include "cli/session/thread_inspector.h"
 
 namespace {
 

@@ -15,11 +15,12 @@ fi
 command -v "$compiler" >/dev/null || skip "no $compiler"
 
 # What tracee.h, machine.h and what uses them consist of, and what they stand on.
-stopping_sources="cli/call_safety.cc cli/loaded_modules.cc cli/loaded_symbols.cc cli/remote_call.cc
-  cli/remote_call_aarch64.cc cli/seccomp_filter.cc cli/stat_file.cc cli/status_file.cc cli/stopped_thread.cc
-  cli/system_call_restart.cc cli/thread_files.cc cli/thread_stop.cc cli/trace_permission.cc cli/tracee.cc
-  cli/tracee_aarch64.cc symbolize/call_frame_table.cc symbolize/file_identity.cc symbolize/kernel_file.cc
-  symbolize/mapped_elf.cc symbolize/process_maps.cc symbolize/process_unwinder.cc"
+stopping_sources="cli/process/loaded_modules.cc cli/process/loaded_symbols.cc cli/process/seccomp_filter.cc
+  cli/process/stat_file.cc cli/process/status_file.cc cli/process/thread_files.cc cli/process/trace_permission.cc
+  cli/trace/call_safety.cc cli/trace/remote_call.cc cli/trace/remote_call_aarch64.cc cli/trace/stopped_thread.cc
+  cli/trace/system_call_restart.cc cli/trace/thread_stop.cc cli/trace/tracee.cc cli/trace/tracee_aarch64.cc
+  symbolize/call_frame_table.cc symbolize/file_identity.cc symbolize/kernel_file.cc symbolize/mapped_elf.cc
+  symbolize/process_maps.cc symbolize/process_unwinder.cc"
 
 # Headers of libraries that are the same for every machine, without those of this machine's libc.
 make_headers() {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// On 64-bit ARM, or an emulator of it: a thread is made to call two functions in the way of cli/remote_call_aarch64.h,
-// and the kernel's return from a signal handler takes its frames. This program plays the one who stops threads, as
-// emulators of a process know no ptrace: the "thread" is a set of registers with a stack of its own, and it is begun
-// here by loading them. It says what went wrong, and its status is 1 then.
+// On 64-bit ARM, or an emulator of it: a thread is made to call two functions in the way of
+// cli/trace/remote_call_aarch64.h, and the kernel's return from a signal handler takes its frames. This program plays
+// the one who stops threads, as emulators of a process know no ptrace: the "thread" is a set of registers with a stack
+// of its own, and it is begun here by loading them. It says what went wrong, and its status is 1 then.
 
-#include "cli/remote_call_aarch64.h"
+#include "cli/trace/remote_call_aarch64.h"
 
 #include <sys/auxv.h>
 

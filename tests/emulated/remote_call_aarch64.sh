@@ -19,15 +19,16 @@ fi
 # build NAME SOURCE
 build() {
   "$compiler" -std=c++20 -O2 -g -Wall -Wextra -Werror -static -I "$SOURCE_ROOT" -o "$work/$1" \
-    "$SOURCE_ROOT/tests/emulated/remote_call_aarch64.cc" "$2" "$SOURCE_ROOT/cli/system_call_restart.cc" ||
+    "$SOURCE_ROOT/tests/emulated/remote_call_aarch64.cc" "$2" "$SOURCE_ROOT/cli/trace/system_call_restart.cc" ||
     fail "does not compile"
 }
-build right "$SOURCE_ROOT/cli/remote_call_aarch64.cc"
+source=$SOURCE_ROOT/cli/trace/remote_call_aarch64.cc
+build right "$source"
 timeout 60 "${run[@]}" "$work/right" || fail "status $?"
 
 # A test that cannot fail says nothing: with another mask in a frame it does.
-sed 's/frame\.signal_mask = mask;/frame.signal_mask = ~mask;/' "$SOURCE_ROOT/cli/remote_call_aarch64.cc" >"$work/wrong.cc"
-cmp -s "$work/wrong.cc" "$SOURCE_ROOT/cli/remote_call_aarch64.cc" && fail "nothing was made wrong"
+sed 's/frame\.signal_mask = mask;/frame.signal_mask = ~mask;/' "$source" >"$work/wrong.cc"
+cmp -s "$work/wrong.cc" "$source" && fail "nothing was made wrong"
 build wrong "$work/wrong.cc"
 timeout 60 "${run[@]}" "$work/wrong" >"$work/said" && fail "a frame with another signal mask is not seen"
 grep -q 'mask' "$work/said" || fail "it fails for another reason: $(cat "$work/said")"

@@ -28,11 +28,11 @@
 #include <utility>
 #include <vector>
 
-#include "cli/remote_call.h"
-#include "cli/status_file.h"
-#include "cli/stopped_thread.h"
-#include "cli/thread_files.h"
-#include "cli/thread_stop.h"
+#include "cli/process/status_file.h"
+#include "cli/process/thread_files.h"
+#include "cli/trace/remote_call.h"
+#include "cli/trace/stopped_thread.h"
+#include "cli/trace/thread_stop.h"
 #include "tests/targets/called.h"
 
 namespace {

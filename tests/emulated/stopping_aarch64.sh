@@ -78,11 +78,11 @@ cat "$work/said"
 grep -q 'THE TESTS PASSED' "$work/said" || fail "not all tests passed"
 
 # A test that cannot fail says nothing: without the repair of a call that the stop broke it does.
-mkdir "$work/wrong" "$work/wrong/cli"
+right=$SOURCE_ROOT/cli/trace/tracee_aarch64.cc
 sed 's/if (!make_call_again(tid, again)) return std::nullopt;/return registers;/' \
-  "$SOURCE_ROOT/cli/tracee_aarch64.cc" >"$work/wrong/cli/tracee_aarch64.cc"
-cmp -s "$work/wrong/cli/tracee_aarch64.cc" "$SOURCE_ROOT/cli/tracee_aarch64.cc" && fail "nothing was made wrong"
+  "$right" >"$work/wrong.cc"
+cmp -s "$work/wrong.cc" "$right" && fail "nothing was made wrong"
 "$compiler" -std=c++20 -O2 -w -DFMT_HEADER_ONLY -I "$SOURCE_ROOT" -isystem "$work/include" -c \
-  -o "$work/objects/tracee_aarch64.o" "$work/wrong/cli/tracee_aarch64.cc" || fail "the wrong one does not compile"
+  -o "$work/objects/tracee_aarch64.o" "$work/wrong.cc" || fail "the wrong one does not compile"
 start nothing
 grep -q 'a system call ended without cause' "$work/said" || fail "a call that ends with EINTR is not seen"

@@ -6,7 +6,7 @@
 #include <memory>
 #include <string_view>
 
-#include "cli/elf_file.h"
+#include "cli/process/elf_file.h"
 #include "tests/fuzz/input.h"
 
 namespace leakwatch {

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <unordered_map>
 
-#include "cli/event.h"
-#include "cli/heap_state.h"
+#include "cli/state/event.h"
+#include "cli/state/heap_state.h"
 #include "tests/fuzz/input.h"
 
 namespace leakwatch {

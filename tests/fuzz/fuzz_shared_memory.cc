@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "cli/module_map.h"
-#include "cli/ring_reader.h"
-#include "cli/shared_region.h"
+#include "cli/drain/module_map.h"
+#include "cli/drain/ring_reader.h"
+#include "cli/drain/shared_region.h"
 #include "tests/fuzz/input.h"
 #include "tests/unit/region_writer.h"
 #include "tests/unit/take_words.h"

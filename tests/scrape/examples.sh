@@ -39,5 +39,5 @@ checked test rules rules_test.yml
 
 series() { grep -oP '(?<![.\w])(leakwatch|process)_[a-z_]+' | sort -u; }
 sed -n '/^\.SH SCRAPING/,/^\.SH LIMITS/p' "$SOURCE_ROOT/man/leakwatch.1" | series >in_page
-grep -o '"[a-z_]*"' "$SOURCE_ROOT/cli/metrics.cc" | series >in_source
+grep -o '"[a-z_]*"' "$SOURCE_ROOT/cli/serve/metrics.cc" | series >in_source
 expect "series in the manual page (<) and in the source (>)" "$(diff in_page in_source)" ""

@@ -16,12 +16,12 @@
 #include <memory>
 #include <string_view>
 
-#include "cli/descriptor.h"
-#include "cli/heap_profile.h"
-#include "cli/profile_folder.h"
-#include "cli/rendezvous.h"
-#include "cli/session.h"
-#include "cli/watch.h"
+#include "cli/base/descriptor.h"
+#include "cli/join/rendezvous.h"
+#include "cli/profile/heap_profile.h"
+#include "cli/report/profile_folder.h"
+#include "cli/session/session.h"
+#include "cli/session/watch.h"
 #include "symbolize/symbol_service.h"
 
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is said of the figures: what stands in the snapshot, what the user reads.
-#include "cli/accuracy.h"
+#include "cli/profile/accuracy.h"
 
 #include "tests/unit/catch.h"
 

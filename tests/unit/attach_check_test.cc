@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Each refusal to join a process against a real process of that kind, and that the process goes on as it was.
-#include "cli/attach_check.h"
+#include "cli/join/attach_check.h"
 
 #include <sys/ptrace.h>
 
-#include "cli/error.h"
-#include "cli/loaded_modules.h"
+#include "cli/base/error.h"
+#include "cli/process/loaded_modules.h"
 #include "tests/unit/called_program.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/spawned_program.h"

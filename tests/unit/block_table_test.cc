@@ -3,7 +3,7 @@
 // The table of live blocks against std::unordered_map. The interesting tables are crowded ones: addresses are chosen to
 // share a bucket, and the last buckets, from where those that find no room go round.
 // How it grows is in segmented_table_test.cc.
-#include "cli/block_table.h"
+#include "cli/state/block_table.h"
 
 #include <random>
 #include <unordered_map>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Where a thread may not be made to call: stacks are made up here from addresses of real functions of this process.
-#include "cli/call_safety.h"
+#include "cli/trace/call_safety.h"
 
 #include <dlfcn.h>
 #include <sys/syscall.h>

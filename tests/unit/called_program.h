@@ -13,7 +13,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "cli/thread_files.h"
+#include "cli/process/thread_files.h"
 #include "tests/targets/called.h"
 #include "tests/targets/symbols/fixture.h"
 #include "tests/unit/temporary_folder.h"

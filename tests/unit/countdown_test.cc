@@ -11,7 +11,7 @@
 #include <random>
 #include <vector>
 
-#include "cli/heap_state.h"
+#include "cli/state/heap_state.h"
 #include "preload/recorder.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/own_thread.h"

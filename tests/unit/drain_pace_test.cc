@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "cli/drain_pace.h"
+#include "cli/drain/drain_pace.h"
 
 #include <cmath>
 #include <cstdint>

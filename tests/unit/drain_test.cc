@@ -2,7 +2,7 @@
 //
 // The drain thread against writers of the tests' own, who know to the block what they published: one that scribbles
 // literal words, and many that go through the preload's own ring writer, under pressure, and hand blocks to each other.
-#include "cli/drain.h"
+#include "cli/drain/drain.h"
 
 #include <chrono>
 #include <mutex>

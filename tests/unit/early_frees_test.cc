@@ -2,14 +2,14 @@
 //
 // Frees that come before their block's allocation, as the heap's state has them: what they wait for, when they are
 // given up, and that they change nothing in the end.
-#include "cli/early_frees.h"
+#include "cli/state/early_frees.h"
 
 #include <algorithm>
 #include <random>
 #include <unordered_map>
 #include <vector>
 
-#include "cli/heap_state.h"
+#include "cli/state/heap_state.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/heap_events.h"
 

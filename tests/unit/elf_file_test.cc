@@ -2,7 +2,7 @@
 //
 // The reader must tell the truth about a file that the compiler wrote, and say nothing at all about bytes that do not
 // fit. The second half damages a real file in every way that a loop can think of; the sanitizers judge.
-#include "cli/elf_file.h"
+#include "cli/process/elf_file.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>

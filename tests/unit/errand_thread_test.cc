@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/errand_thread.h"
+#include "cli/base/errand_thread.h"
 
 #include <sys/resource.h>
 

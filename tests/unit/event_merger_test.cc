@@ -3,7 +3,7 @@
 // The merger against the publication rule of shared_memory.h. A generated history names, for each event, when it is
 // stamped and when it is published; passes look at the rings at random moments and may see no event late that was
 // published before the look. The order of each address's events must come out as it was, whatever the passes did.
-#include "cli/event_merger.h"
+#include "cli/drain/event_merger.h"
 
 #include <algorithm>
 #include <limits>

@@ -2,7 +2,7 @@
 //
 // The decoder of events, on literal words: the words of one event each, the ways in which a run of words can be wrong,
 // and that what stands in front of the fault is kept.
-#include "cli/event.h"
+#include "cli/state/event.h"
 
 #include <array>
 

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "cli/profile_source.h"
+#include "cli/session/profile_source.h"
 
 namespace leakwatch {
 

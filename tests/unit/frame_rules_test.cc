@@ -20,7 +20,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/descriptor.h"
+#include "cli/base/descriptor.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/preload_session.h"
 

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/gzip.h"
+#include "cli/base/gzip.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/temporary_folder.h"
 

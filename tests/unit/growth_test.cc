@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "cli/growth.h"
+#include "cli/serve/growth.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is compressed comes back, and equal input gives equal output.
-#include "cli/gzip.h"
+#include "cli/base/gzip.h"
 
 #include <zlib.h>
 

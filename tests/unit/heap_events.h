@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "cli/event.h"
+#include "cli/state/event.h"
 
 namespace leakwatch {
 

@@ -3,7 +3,7 @@
 // The arithmetic of the heap: exact counts by hand, the laws of the size classes, events that make no sense, and the
 // estimator of the sampled mode, alone (weights, exact cancellation) and together with the sampler of the target
 // (no bias).
-#include "cli/heap_state.h"
+#include "cli/state/heap_state.h"
 
 #include <algorithm>
 #include <bit>

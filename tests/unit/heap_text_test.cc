@@ -2,7 +2,7 @@
 //
 // The text form of a heap profile, letter by letter, and what `go tool pprof` makes of it: the same as of the binary
 // form.
-#include "cli/heap_text.h"
+#include "cli/profile/heap_text.h"
 
 #include <cmath>
 #include <random>

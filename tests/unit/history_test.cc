@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Hours pass here in no time: the clock is the test's.
-#include "cli/history.h"
+#include "cli/serve/history.h"
 
 #include <algorithm>
 

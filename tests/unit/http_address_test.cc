@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Where to listen, as people type it, and who may be meant by a Host header.
-#include "cli/http_address.h"
+#include "cli/http/http_address.h"
 
 #include <unistd.h>
 
-#include "cli/error.h"
+#include "cli/base/error.h"
 #include "tests/unit/catch.h"
 
 namespace leakwatch {

@@ -25,8 +25,8 @@
 #include <utility>
 #include <vector>
 
-#include "cli/descriptor.h"
-#include "cli/http_server.h"
+#include "cli/base/descriptor.h"
+#include "cli/http/http_server.h"
 
 namespace leakwatch {
 

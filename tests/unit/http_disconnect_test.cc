@@ -3,7 +3,7 @@
 // Answers that take their time, clients that do not wait for them, and the end of a server with all of that under way.
 #include <thread>
 
-#include "cli/http_server.h"
+#include "cli/http/http_server.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/http_client.h"
 #include "tests/unit/temporary_folder.h"

@@ -4,7 +4,7 @@
 // client.
 #include <random>
 
-#include "cli/http_server.h"
+#include "cli/http/http_server.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/http_client.h"
 

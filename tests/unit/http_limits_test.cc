@@ -5,7 +5,7 @@
 
 #include <thread>
 
-#include "cli/http_server.h"
+#include "cli/http/http_server.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/http_client.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Addresses that cannot be listened on, sockets in files, and descriptors that no child inherits.
-#include "cli/http_listener.h"
+#include "cli/http/http_listener.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "cli/error.h"
+#include "cli/base/error.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/http_client.h"
 #include "tests/unit/temporary_folder.h"

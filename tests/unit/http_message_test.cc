@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Parameters and targets of requests, as Go reads them.
-#include "cli/http_message.h"
+#include "cli/http/http_message.h"
 
-#include "cli/http_target.h"
+#include "cli/http/http_target.h"
 #include "tests/unit/catch.h"
 
 namespace leakwatch {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // HTTP over real sockets: what a handler sees of a request, and what a client gets for an answer.
-#include "cli/http_server.h"
+#include "cli/http/http_server.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -12,7 +12,7 @@
 #include <fstream>
 #include <thread>
 
-#include "cli/error.h"
+#include "cli/base/error.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/http_client.h"
 #include "tests/unit/temporary_folder.h"

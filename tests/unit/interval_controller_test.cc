@@ -2,7 +2,7 @@
 //
 // The controller against made-up programs: what they cost for each byte between samples is known, and so is where the
 // interval has to end up. Time is a number here.
-#include "cli/interval_controller.h"
+#include "cli/state/interval_controller.h"
 
 #include <algorithm>
 #include <cmath>

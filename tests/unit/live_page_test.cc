@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The answers of the live page. What a browser makes of them is for tests/browser/.
-#include "cli/live_page.h"
+#include "cli/serve/live_page.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

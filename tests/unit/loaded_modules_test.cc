@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What other processes have loaded, told from their memory; the expected answers come from nm and from the loader.
-#include "cli/loaded_modules.h"
+#include "cli/process/loaded_modules.h"
 
 #include <dlfcn.h>
 

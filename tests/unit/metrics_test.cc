@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The text is read back as Prometheus reads it, so that nothing depends on how a version of the library writes numbers.
-#include "cli/metrics.h"
+#include "cli/serve/metrics.h"
 
 #include <unistd.h>
 
@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "cli/process.h"
+#include "cli/process/process.h"
 #include "cli/version.h"
 #include "tests/unit/catch.h"
 

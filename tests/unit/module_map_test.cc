@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Which module an address belonged to: by place, and by epoch where one library took another's place.
-#include "cli/module_map.h"
+#include "cli/drain/module_map.h"
 
 #include <cstring>
 

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "cli/shared_region.h"
+#include "cli/drain/shared_region.h"
 #include "tests/unit/catch.h"
 
 namespace leakwatch {

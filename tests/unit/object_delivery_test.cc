@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A process loads what was delivered, wherever its root and its mounts are: it says so itself, by dlopen.
-#include "cli/object_delivery.h"
+#include "cli/join/object_delivery.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -10,9 +10,9 @@
 
 #include <iterator>
 
-#include "cli/error.h"
-#include "cli/loaded_modules.h"
-#include "cli/remote_call.h"
+#include "cli/base/error.h"
+#include "cli/process/loaded_modules.h"
+#include "cli/trace/remote_call.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/spawned_program.h"
 

@@ -4,7 +4,7 @@
 // somebody reads who got it wrong.
 #include "cli/options.h"
 
-#include "cli/error.h"
+#include "cli/base/error.h"
 #include "cli/version.h"
 #include "tests/unit/catch.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Names of functions as tables show them. What whole stacks are shown as is in report_test.cc.
-#include "cli/place.h"
+#include "cli/profile/place.h"
 
 #include <string>
 #include <utility>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Requests as values, a program made of literals, and what Go's net/http/pprof would answer.
-#include "cli/pprof_endpoints.h"
+#include "cli/serve/pprof_endpoints.h"
 
 #include <zlib.h>
 
-#include "cli/history.h"
+#include "cli/serve/history.h"
 #include "tests/unit/go_pprof.h"
 #include "tests/unit/profile_fixtures.h"
 

@@ -3,7 +3,7 @@
 // Each refusal and each warning against a real file that the compiler builds for it here. A test states what a user
 // would see: the exit status, and the words of the message that matter. Privileges need another user than root, so that
 // test forks and drops its own.
-#include "cli/preflight.h"
+#include "cli/join/preflight.h"
 
 #include <elf.h>
 #include <fmt/format.h>
@@ -22,8 +22,8 @@
 #include <optional>
 #include <string>
 
-#include "cli/error.h"
-#include "cli/library_list.h"
+#include "cli/base/error.h"
+#include "cli/join/library_list.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/temporary_folder.h"
 

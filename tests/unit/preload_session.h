@@ -9,7 +9,7 @@
 
 #include <vector>
 
-#include "cli/shared_region.h"
+#include "cli/drain/shared_region.h"
 #include "preload/private_memory.h"
 #include "preload/session.h"
 

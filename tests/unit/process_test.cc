@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What /proc says about programs that were built and started for it.
-#include "cli/process.h"
+#include "cli/process/process.h"
 
 #include <filesystem>
 

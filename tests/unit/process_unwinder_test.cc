@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "cli/thread_files.h"
+#include "cli/process/thread_files.h"
 #include "symbolize/process_maps.h"
 #include "symbolize/process_memory.h"
 #include "symbolize/symbolizer.h"

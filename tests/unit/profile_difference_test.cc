@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One moment minus another: what stays is what changed, whatever numbers the two gave to their stacks and modules.
-#include "cli/profile_difference.h"
+#include "cli/profile/profile_difference.h"
 
-#include "cli/thread_profile.h"
+#include "cli/profile/thread_profile.h"
 #include "tests/unit/profile_fixtures.h"
 
 namespace leakwatch {

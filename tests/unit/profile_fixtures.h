@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "cli/heap_profile.h"
-#include "cli/profile.h"
-#include "cli/snapshot.h"
+#include "cli/profile/heap_profile.h"
+#include "cli/profile/profile.h"
+#include "cli/state/snapshot.h"
 #include "proto/profile.pb.h"
 #include "tests/unit/catch.h"
 

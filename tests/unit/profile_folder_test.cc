@@ -3,7 +3,7 @@
 // The sink for files on a real file system: what it refuses, what it writes, and what is left after a write that could
 // not work. A full disk is made twice: by a limit on the size of files, which anybody may set, and by a file system of
 // a few pages, which takes root.
-#include "cli/profile_folder.h"
+#include "cli/report/profile_folder.h"
 
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -18,7 +18,7 @@
 #include <iterator>
 #include <set>
 
-#include "cli/error.h"
+#include "cli/base/error.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/temporary_folder.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Profiles in the hands of the real `go tool pprof`: what it shows, what it subtracts.
-#include "cli/profile.h"
+#include "cli/profile/profile.h"
 
 #include "tests/unit/go_pprof.h"
 #include "tests/unit/profile_fixtures.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What stays and what is folded when a profile has limits. Totals are exact whatever happens.
-#include "cli/profile_rows.h"
+#include "cli/profile/profile_rows.h"
 
 #include <numeric>
 #include <random>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Holds profiles against the contract of pprof's readers, field by field.
-#include "cli/profile.h"
+#include "cli/profile/profile.h"
 
-#include "cli/accuracy.h"
+#include "cli/profile/accuracy.h"
 #include "proto/shared_memory.h"
 #include "tests/unit/profile_fixtures.h"
 

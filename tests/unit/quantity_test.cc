@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Amounts as people type and read them, good and bad.
-#include "cli/quantity.h"
+#include "cli/base/quantity.h"
 
 #include <limits>
 #include <utility>
 #include <vector>
 
-#include "cli/error.h"
+#include "cli/base/error.h"
 #include "tests/unit/catch.h"
 
 namespace leakwatch {

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "cli/drain.h"
+#include "cli/drain/drain.h"
 #include "preload/ring_writer.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/own_thread.h"

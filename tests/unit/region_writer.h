@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/shared_region.h"
+#include "cli/drain/shared_region.h"
 
 namespace leakwatch {
 

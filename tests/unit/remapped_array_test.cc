@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The array that grows by moving pages: what is in it stays what it was, and what is new is zero.
-#include "cli/remapped_array.h"
+#include "cli/base/remapped_array.h"
 
 #include <cstdint>
 

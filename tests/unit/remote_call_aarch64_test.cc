@@ -2,7 +2,7 @@
 //
 // The bytes that an ARM kernel would read back, at the offsets of its headers. They are checked on any machine; that
 // they are taken is shown in tests/emulated/.
-#include "cli/remote_call_aarch64.h"
+#include "cli/trace/remote_call_aarch64.h"
 
 #include <linux/futex.h>
 #include <sys/syscall.h>

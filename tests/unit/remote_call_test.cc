@@ -2,7 +2,7 @@
 //
 // Calls in a program that verifies for ever that it notices nothing of them: thousands, of sleeping and of running
 // threads, under signals and stops, in an allocation storm; and with a caller that is killed after each of its steps.
-#include "cli/remote_call.h"
+#include "cli/trace/remote_call.h"
 
 #include <sys/syscall.h>
 
@@ -10,7 +10,7 @@
 #include <memory>
 #include <thread>
 
-#include "cli/status_file.h"
+#include "cli/process/status_file.h"
 #include "tests/unit/called_program.h"
 #include "tests/unit/catch.h"
 

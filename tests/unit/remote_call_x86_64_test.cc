@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The machine's part of a remote call on literals; remote_call_test.cc shows that a processor agrees.
-#include "cli/remote_call_x86_64.h"
+#include "cli/trace/remote_call_x86_64.h"
 
 #include <sys/syscall.h>
 

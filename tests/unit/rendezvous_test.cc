@@ -3,7 +3,7 @@
 // Who calls at leakwatch's socket: the wanted process, with the preload's own code at the other end, and callers that
 // lie, stop in the middle or say nothing. None may cost more than its second for each message. A caller of another user
 // cannot be played here.
-#include "cli/rendezvous.h"
+#include "cli/join/rendezvous.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -17,7 +17,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "cli/descriptor.h"
+#include "cli/base/descriptor.h"
 #include "preload/connect.h"
 #include "proto/handshake.h"
 #include "tests/unit/catch.h"

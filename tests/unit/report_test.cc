@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Lines and tables as tables of literals: what stands in the snapshots, what the user reads.
-#include "cli/report.h"
+#include "cli/report/report.h"
 
 #include <map>
 #include <sstream>

@@ -2,7 +2,7 @@
 //
 // The reader of rings, of which a pass takes only so much: that what it leaves in a ring holds up what must come after
 // it, that it catches up, and that it ends whatever overwritten memory says.
-#include "cli/ring_reader.h"
+#include "cli/drain/ring_reader.h"
 
 #include <atomic>
 #include <cstdint>

@@ -2,7 +2,7 @@
 //
 // The filter language, instruction by instruction; the answers of whole filters against the kernel's own are in
 // attach_check_test.cc.
-#include "cli/seccomp_filter.h"
+#include "cli/process/seccomp_filter.h"
 
 #include <linux/audit.h>
 #include <sys/socket.h>

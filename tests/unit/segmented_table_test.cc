@@ -2,7 +2,7 @@
 //
 // The segmented table against std::unordered_map, while it grows step by step and split by split; what it takes of
 // memory; and keys that are chosen to crowd one segment.
-#include "cli/segmented_table.h"
+#include "cli/state/segmented_table.h"
 
 #include <algorithm>
 #include <cstddef>

@@ -15,7 +15,7 @@
 #include <set>
 #include <thread>
 
-#include "cli/shared_region.h"
+#include "cli/drain/shared_region.h"
 #include "preload/hook_gate.h"
 #include "preload/recorder.h"
 #include "preload/ring_writer.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Snapshots of a session of which the test writes the target's side.
-#include "cli/session.h"
+#include "cli/session/session.h"
 
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "cli/shared_folder.h"
+#include "cli/process/shared_folder.h"
 
 #include <fmt/format.h>
 #include <unistd.h>

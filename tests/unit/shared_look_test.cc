@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "cli/shared_look.h"
+#include "cli/session/shared_look.h"
 
 #include <atomic>
 #include <latch>

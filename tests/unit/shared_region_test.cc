@@ -3,7 +3,7 @@
 // The reader's end of the shared memory, first with an honest writer and then with one that scribbles: positions that
 // run away, stacks and modules that reach beyond their area, a header that lies. The reader keeps its own copy of every
 // size, so a lie may cost the liar's data and nothing else.
-#include "cli/shared_region.h"
+#include "cli/drain/shared_region.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // When the reader names a ring the only one that is written to, and when it says so for good.
-#include "cli/sole_writer.h"
+#include "cli/drain/sole_writer.h"
 
 #include <functional>
 #include <initializer_list>

@@ -14,8 +14,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "cli/process.h"
-#include "cli/status_file.h"
+#include "cli/process/process.h"
+#include "cli/process/status_file.h"
 #include "tests/targets/symbols/fixture.h"
 #include "tests/unit/temporary_folder.h"
 #include "tests/unit/thread_target.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The stacks of this very process, of which the truth is known: where they are, and which of their pages were touched.
-#include "cli/stack_memory.h"
+#include "cli/process/stack_memory.h"
 
 #include <pthread.h>
 #include <sys/mman.h>
@@ -9,7 +9,7 @@
 
 #include <future>
 
-#include "cli/session_clock.h"
+#include "cli/drain/session_clock.h"
 #include "tests/unit/catch.h"
 
 namespace leakwatch {

@@ -9,7 +9,7 @@
 #include <set>
 #include <thread>
 
-#include "cli/shared_region.h"
+#include "cli/drain/shared_region.h"
 #include "tests/unit/catch.h"
 
 namespace leakwatch::preload {

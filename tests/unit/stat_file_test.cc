@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/stat_file.h"
+#include "cli/process/stat_file.h"
 
 #include <unistd.h>
 

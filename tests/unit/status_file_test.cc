@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // /proc/PID/status of those that have no memory: kernel threads, which are there, and what has ended.
-#include "cli/status_file.h"
+#include "cli/process/status_file.h"
 
 #include <unistd.h>
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What recording costs: counted by the target's side, measured by ours, and answered with another interval.
-#include "cli/steering.h"
+#include "cli/drain/steering.h"
 
 #include <unistd.h>
 
 #include <thread>
 
-#include "cli/process.h"
+#include "cli/process/process.h"
 #include "preload/recording_cost.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/preload_session.h"

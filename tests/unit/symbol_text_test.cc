@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Addresses that readers of the text forms send back for their names.
-#include "cli/symbol_text.h"
+#include "cli/profile/symbol_text.h"
 
 #include "tests/unit/go_pprof.h"
 #include "tests/unit/profile_fixtures.h"

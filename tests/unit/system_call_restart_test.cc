@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a program would notice of a call that is made again, call by call.
-#include "cli/system_call_restart.h"
+#include "cli/trace/system_call_restart.h"
 
 #include <linux/futex.h>
 #include <sys/syscall.h>

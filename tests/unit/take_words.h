@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "cli/shared_region.h"
+#include "cli/drain/shared_region.h"
 
 namespace leakwatch {
 

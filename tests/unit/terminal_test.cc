@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "cli/terminal.h"
+#include "cli/base/terminal.h"
 
 #include "tests/unit/catch.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One list of threads out of two: what the ledger says of their creators, and what was seen of them from outside.
-#include "cli/thread_census.h"
+#include "cli/session/thread_census.h"
 
 #include <algorithm>
 #include <stdexcept>

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Words: what the kernel writes of threads, and what becomes of it for people.
-#include "cli/thread_files.h"
+#include "cli/process/thread_files.h"
 
 #include <sys/syscall.h>
 
 #include <string>
 
-#include "cli/system_call_names.h"
-#include "cli/trace_permission.h"
+#include "cli/process/system_call_names.h"
+#include "cli/process/trace_permission.h"
 #include "tests/unit/catch.h"
 
 namespace leakwatch {

@@ -2,15 +2,15 @@
 //
 // The inspector against a real program with threads in every kind of place. What the program must not notice is counted
 // by the program itself.
-#include "cli/thread_inspector.h"
+#include "cli/session/thread_inspector.h"
 
 #include <sys/syscall.h>
 
 #include <algorithm>
 #include <iostream>
 
-#include "cli/process.h"
-#include "cli/stat_file.h"
+#include "cli/process/process.h"
+#include "cli/process/stat_file.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/thread_looks.h"
 #include "tests/unit/thread_target.h"

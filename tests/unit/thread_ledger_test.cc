@@ -2,7 +2,7 @@
 //
 // What becomes of a thread, event by event: every order in which a thread can end and be released, handles that are
 // given out again, and events that make no sense.
-#include "cli/thread_ledger.h"
+#include "cli/state/thread_ledger.h"
 
 #include <deque>
 #include <limits>

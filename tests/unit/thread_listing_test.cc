@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The list of threads, line for line.
-#include "cli/thread_listing.h"
+#include "cli/report/thread_listing.h"
 
 #include <algorithm>
 #include <map>

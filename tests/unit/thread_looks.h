@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/thread_files.h"
-#include "cli/thread_inspector.h"
+#include "cli/process/thread_files.h"
+#include "cli/session/thread_inspector.h"
 #include "symbolize/symbolizer.h"
 #include "tests/unit/catch.h"
 

@@ -2,7 +2,7 @@
 //
 // Thread snapshots as the readers of profiles get them: types, values, labels, and nothing that drifts. The names that
 // make groups of threads.
-#include "cli/thread_profile.h"
+#include "cli/profile/thread_profile.h"
 
 #include <map>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is said of threads on the terminal, word for word.
-#include "cli/thread_report.h"
+#include "cli/report/thread_report.h"
 
 #include <map>
 

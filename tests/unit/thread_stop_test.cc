@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a thread that is stopped and read must not notice, and what becomes of those that do not stop.
-#include "cli/thread_stop.h"
+#include "cli/trace/thread_stop.h"
 
 #include <sys/syscall.h>
 
@@ -9,7 +9,7 @@
 #include <atomic>
 #include <thread>
 
-#include "cli/trace_permission.h"
+#include "cli/process/trace_permission.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/thread_looks.h"
 #include "tests/unit/thread_target.h"

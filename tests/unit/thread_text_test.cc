@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Threads as text, letter by letter.
-#include "cli/thread_text.h"
+#include "cli/profile/thread_text.h"
 
-#include "cli/thread_profile.h"
+#include "cli/profile/thread_profile.h"
 #include "tests/unit/go_pprof.h"
 #include "tests/unit/profile_fixtures.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The tournament against a plain search for the smallest, over rows of every number and length.
-#include "cli/tournament.h"
+#include "cli/drain/tournament.h"
 
 #include <algorithm>
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "cli/trend_table.h"
+#include "cli/serve/trend_table.h"
 
 #include <algorithm>
 #include <cmath>

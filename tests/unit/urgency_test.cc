@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/urgency.h"
+#include "cli/base/urgency.h"
 
 #include <thread>
 

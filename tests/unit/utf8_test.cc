@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Names that other people's files hold, as a line of text has them.
-#include "cli/utf8.h"
+#include "cli/base/utf8.h"
 
 #include <utility>
 #include <vector>

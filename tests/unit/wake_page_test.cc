@@ -2,7 +2,7 @@
 //
 // Both ends of a wake page: a child stands for the process that sleeps, with the preload's end, and the test calls it.
 
-#include "cli/wake_page.h"
+#include "cli/join/wake_page.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -22,7 +22,7 @@
 #include <functional>
 #include <vector>
 
-#include "cli/error.h"
+#include "cli/base/error.h"
 #include "preload/wake_page.h"
 #include "symbolize/process_maps.h"
 #include "tests/unit/catch.h"
