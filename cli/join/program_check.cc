@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <set>
 #include <string_view>
@@ -205,8 +206,19 @@ constexpr std::array<AllocatorTexts, 2> kAllocatorTexts = {{
     {{"mimalloc: error: ", "mimalloc: warning: "}, "mimalloc"},
 }};
 
+// Python has had mimalloc in it since 3.13, and goes to it only where it has no global interpreter lock, or is told to
+// ("Memory Management" in the manual of its C API). Of a process to be joined we do not know what it was told.
+constexpr std::string_view kPython = "Py_BytesMain";
+constexpr std::string_view kPythonWithoutLock = "_Py_DecRefShared";
+
+bool is_python_with_lock(const std::set<std::string_view>& defined) {
+  const char* const told = std::getenv("PYTHONMALLOC");
+  const bool is_told_to = told != nullptr && std::string_view(told).starts_with("mimalloc");
+  return defined.contains(kPython) && !defined.contains(kPythonWithoutLock) && !is_told_to;
+}
+
 std::vector<std::string_view> telling_symbols() {
-  std::vector<std::string_view> symbols = {"malloc"};
+  std::vector<std::string_view> symbols = {"malloc", kPython, kPythonWithoutLock};
   for (const AllocatorMark& mark : kAllocatorMarks) symbols.push_back(mark.symbol);
   for (const Sanitizer& sanitizer : kSanitizers) symbols.push_back(sanitizer.symbol);
   return symbols;
@@ -231,6 +243,7 @@ std::set<std::string_view> allocators_linked_in(const ElfFile& elf, const std::s
   for (const AllocatorMark& mark : kAllocatorMarks) {
     if (defined.contains(mark.symbol)) allocators.insert(mark.allocator);
   }
+  if (is_python_with_lock(defined)) allocators.erase("mimalloc");
   if (allocators.empty() && defined.contains("malloc")) allocators.insert("a malloc of its own");
   return allocators;
 }

@@ -459,6 +459,22 @@ TEST_CASE("an allocator that is linked in is named when the program was stripped
   CHECK(warnings_of(jemalloc + ", " + mimalloc, "").empty());
 }
 
+TEST_CASE("the mimalloc of a Python with a global interpreter lock is idle, unless it was asked for") {
+  const Workshop workshop;
+  const auto warns = [&](const std::string& functions) {
+    const std::string source = R"(const char* const texts[] = {"mimalloc: error: ", "mimalloc: warning: "};)"
+                               "\n";
+    return !inspect(workshop.compile("python", source + functions + kEmptyMain, "-s -rdynamic"))
+                .preflight.warnings.empty();
+  };
+  const std::string python = "void Py_BytesMain(void) {}\n";
+  CHECK_FALSE(warns(python));
+  CHECK(warns(python + "void _Py_DecRefShared(void) {}\n"));
+  setenv("PYTHONMALLOC", "mimalloc_debug", 1);
+  CHECK(warns(python));
+  unsetenv("PYTHONMALLOC");
+}
+
 TEST_CASE("a program that loads its allocator as a library has none linked in") {
   const Workshop workshop;
   const std::string source = "int mallctl(); int main(void) { return mallctl() == 0; }";
