@@ -63,7 +63,7 @@ expect_match "transactions" "$(cat sessions.txt)" '^number of failed transaction
 expect_match "transactions" "$(cat sessions.txt)" '^number of transactions actually processed: [1-9][0-9]{2}'
 stop_postgres
 expect "status of postgres" "$?" 0
-expect "what it complained of" "$(grep -E 'PANIC|FATAL|terminated by signal|server process' server.log)" ""
+expect "what it complained of" "$(complaints)" ""
 
 live=$(sums "$(last_of child)" PrepareQuery | cut -d' ' -f4)
 [ "$live" -ge 1000000 ] || fail "only $live bytes are kept below PrepareQuery"

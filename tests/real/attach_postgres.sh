@@ -54,7 +54,7 @@ done
 is_left "$server" || fail "the postmaster still has our memory"
 stop_postgres
 expect "status of postgres" "$?" 0
-expect "what it complained of" "$(grep -E 'PANIC|FATAL|terminated by signal|server process' server.log)" ""
+expect "what it complained of" "$(complaints)" ""
 
 # Each statement is kept with its text, its tree and its plan, in a memory context of its own.
 live=$(sums "$(last_of child)" PrepareQuery | cut -d' ' -f4)

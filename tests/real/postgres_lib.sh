@@ -29,6 +29,11 @@ ask() { "${as_postgres[@]}" psql -h "$work" -d postgres -X -A -t -q -c "$1" 2>&1
 is_up() { [ "$(ask 'select 1')" = 1 ]; }
 bench() { "${as_postgres[@]}" timeout 60 pgbench -h "$work" "$@" postgres >bench.txt 2>&1 || fail "pgbench $*: $(cat bench.txt)"; }
 
+# What went wrong with it, beside our asking it too early.
+complaints() {
+  grep -E 'PANIC|FATAL|terminated by signal|server process' server.log | grep -v 'the database system is starting up'
+}
+
 # start_postgres [COMMAND...]: on a fresh cluster, plain or under COMMAND; sets $watcher
 start_postgres() {
   rm -rf data

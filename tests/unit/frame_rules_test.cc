@@ -223,8 +223,8 @@ void compare_module(const LoadedModule& module, Tally& tally) {
 }
 
 // Complex are the PLT of each module, whose CFA is an expression, some hand-written code of libc, and a few
-// instructions at the beginning of a function that aligns its stack (g++ 14 leaves more of these): two or three rows in
-// a thousand.
+// instructions at the beginning of a function that aligns its stack: two or three rows in a thousand, and five of what
+// g++ 14 compiles.
 TEST_CASE("every unwind row of every loaded module is read as elfutils reads it") {
   std::set<std::string> seen;
   Tally all;
@@ -235,7 +235,7 @@ TEST_CASE("every unwind row of every loaded module is read as elfutils reads it"
     INFO(tally.first_wrong);
     CHECK(tally.wrong == 0);
     CHECK(tally.rows > 0);
-    CHECK(static_cast<double>(tally.complex) <= 0.003 * static_cast<double>(tally.rows) + 10);
+    CHECK(static_cast<double>(tally.complex) <= 0.006 * static_cast<double>(tally.rows) + 10);
     seen.insert(module.path.substr(module.path.rfind('/') + 1));
     all.rows += tally.rows;
     all.complex += tally.complex;
@@ -246,7 +246,7 @@ TEST_CASE("every unwind row of every loaded module is read as elfutils reads it"
   for (const int kind : {FrameRule::kFromRsp, FrameRule::kFromRbp, FrameRule::kFromSavedRbp, FrameRule::kSignal,
                          FrameRule::kOutermost, FrameRule::kComplex})
     CHECK(all.kinds[kind] > 0);
-  CHECK(static_cast<double>(all.complex) < 0.0015 * static_cast<double>(all.rows));
+  CHECK(static_cast<double>(all.complex) < 0.004 * static_cast<double>(all.rows));
 }
 
 TEST_CASE("an address before the first function and one behind the last have no rule") {
