@@ -21,6 +21,7 @@
 #include "cli/base/signals.h"
 #include "cli/base/terminal.h"
 #include "cli/join/attached_object.h"
+#include "cli/join/orphans.h"
 #include "cli/join/rendezvous.h"
 #include "cli/join/sleeping_object.h"
 #include "cli/join/wake_page.h"
@@ -136,6 +137,7 @@ class Attachment {
   }
 
   void tend() {
+    reap_orphans({facts_.pid});
     note_beginning({});
     if (failure_.empty() && sleeping_ != nullptr && sleeping_->is_beginning({})) hurry();
     if (!failure_.empty() || (until_ && Clock::now() >= *until_)) return watcher_.leave();

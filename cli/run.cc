@@ -37,6 +37,7 @@ int run(const RunOptions& options) {
                      },
                  .on_tend =
                      [&] {
+                       group.tend();
                        reap_orphans({child.pid(), group.witness()});
                      },
                  .on_silence = "the program has not called back: it may have dropped LD_PRELOAD from its environment "

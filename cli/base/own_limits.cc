@@ -12,7 +12,8 @@ namespace leakwatch {
 
 namespace {
 
-constexpr std::size_t kStackSize = std::size_t{8} << 20U;
+// Enough for names that are nested as deeply as the demangler goes, and little of a limit on the address space.
+constexpr std::size_t kStackSize = std::size_t{2} << 20U;
 
 void enlarge_stacks_of_threads() {
   pthread_attr_t attributes;
@@ -28,9 +29,10 @@ void enlarge_stacks_of_threads() {
 
 OwnLimits::OwnLimits() {
   enlarge_stacks_of_threads();
-  getrlimit(RLIMIT_NOFILE, &descriptors_);
-  const rlimit raised{descriptors_.rlim_max, descriptors_.rlim_max};
-  setrlimit(RLIMIT_NOFILE, &raised);
+  rlimit before;
+  if (getrlimit(RLIMIT_NOFILE, &before) != 0) return;
+  const rlimit raised{before.rlim_max, before.rlim_max};
+  if (setrlimit(RLIMIT_NOFILE, &raised) == 0) descriptors_before_ = before;
 }
 
 }  // namespace leakwatch

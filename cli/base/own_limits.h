@@ -6,18 +6,21 @@
 
 #include <sys/resource.h>
 
+#include <optional>
+
 namespace leakwatch {
 
-// To be made before any thread: threads have stacks of 8 MiB at least from then on, and this process may open as many
+// To be made before any thread: threads have stacks of 2 MiB at least from then on, and this process may open as many
 // files as the hard limit permits. What cannot be raised stays as it is.
 class OwnLimits {
  public:
   OwnLimits();
 
-  const rlimit& descriptors_before() const { return descriptors_; }  // what the program gets
+  // What the program gets; nothing where it was not changed.
+  const std::optional<rlimit>& descriptors_before() const { return descriptors_before_; }
 
  private:
-  rlimit descriptors_{};
+  std::optional<rlimit> descriptors_before_;
 };
 
 }  // namespace leakwatch

@@ -60,6 +60,10 @@ GroupSignals::~GroupSignals() {
   waitpid(witness_, nullptr, 0);
 }
 
+void GroupSignals::tend() {
+  if (witness_ > 0 && waitpid(witness_, nullptr, WNOHANG) == witness_) witness_ = -1;
+}
+
 bool GroupSignals::reached_group(int signal) {
   if (witness_ <= 0 || signal <= 0 || signal >= static_cast<int>(seen_.size())) return false;
   Clock::time_point& seen = seen_[static_cast<std::size_t>(signal)];

@@ -27,6 +27,8 @@ class GroupSignals {
   // Whether the signal that has just reached us reached the group. Waits for a few milliseconds at most.
   bool reached_group(int signal);
 
+  // From time to time: takes leave of a witness that somebody has killed.
+  void tend();
   pid_t witness() const { return witness_; }  // a child of ours, or -1
 
  private:

@@ -60,7 +60,7 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
 
 }  // namespace
 
-Child::Child(const LaunchPlan& plan, const sigset_t& signal_mask, const rlimit& descriptors) {
+Child::Child(const LaunchPlan& plan, const sigset_t& signal_mask, const std::optional<rlimit>& descriptors) {
   Pipe go = make_pipe(), failure = make_pipe();
   std::vector<std::string> arguments = plan.arguments, variables = environment(plan);
   const std::vector<char*> argv = pointers(arguments), envp = pointers(variables);
@@ -71,7 +71,7 @@ Child::Child(const LaunchPlan& plan, const sigset_t& signal_mask, const rlimit& 
     close(go.writing.number());
     if (read(go.reading.number(), &byte, 1) != 1) _exit(125);
     sigprocmask(SIG_SETMASK, &signal_mask, nullptr);
-    setrlimit(RLIMIT_NOFILE, &descriptors);
+    if (descriptors) setrlimit(RLIMIT_NOFILE, &*descriptors);
     execvpe(plan.file.c_str(), argv.data(), envp.data());
     const int error = errno;
     if (write(failure.writing.number(), &error, sizeof error) < 0) _exit(124);

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,10 @@ struct LaunchPlan {
 
 class Child {
  public:
-  // Forks. The child does nothing yet but wait. The program gets `signal_mask` and, of descriptors, `descriptors`.
+  // Forks. The child does nothing yet but wait. The program gets `signal_mask` and, where that is given, the limit
+  // `descriptors` on them.
   // Throws Error.
-  Child(const LaunchPlan& plan, const sigset_t& signal_mask, const rlimit& descriptors);
+  Child(const LaunchPlan& plan, const sigset_t& signal_mask, const std::optional<rlimit>& descriptors);
   ~Child();  // a child that was never started is ended
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;

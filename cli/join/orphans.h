@@ -11,7 +11,7 @@
 namespace leakwatch {
 
 // Waits for those that have ended, if we are process 1, up to the first of `ours`, whose end others wait for. Never
-// blocks.
+// blocks. For the main thread, which orphans come to.
 void reap_orphans(std::initializer_list<pid_t> ours);
 
 }  // namespace leakwatch

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# As the first process of a container: it waits for orphans, who come to it and not to the program, and passes on the
-# signal that ends it.
+# As the first process of a container: it waits for orphans, who come to it and not to the program, also after its helper
+# was killed, and passes on the signal that ends it.
 . "$(dirname "$0")/lib.sh" || exit 1
 
 in_container=(unshare --pid --fork --kill-child --mount-proc)
@@ -11,6 +11,10 @@ in_container=(unshare --pid --fork --kill-child --mount-proc)
   trap "exit 7" TERM
   for orphan in 1 2 3; do (sleep 0.1 &); done
   echo "parent $PPID"
+  sleep 0.5
+  while grep -qs "^State:.Z" /proc/[0-9]*/status; do sleep 0.1; done
+  pkill -KILL -x lw-signals
+  (sleep 0.1 &)
   sleep 0.5
   while grep -qs "^State:.Z" /proc/[0-9]*/status; do sleep 0.1; done
   echo ready

@@ -84,6 +84,14 @@ TEST_CASE("what is no duration is refused with an example") {
   CHECK(contains(complaint_about("1e300h", parse_duration), "year"));
 }
 
+TEST_CASE("a percentage is a share of up to all") {
+  CHECK(parse_percentage("1%") == 0.01);
+  CHECK(parse_percentage("0.5") == 0.005);
+  CHECK(parse_percentage("100%") == 1);
+  for (const char* text : {"0%", "101%", "-1%", "nan", "1 %", "%", ""})
+    CHECK(complaint_about(text, parse_percentage) != "");
+}
+
 TEST_CASE("a share has two digits or more") {
   const std::vector<std::pair<double, std::string>> cases{
       {0.12345, "12%"}, {0.0073, "0.73%"}, {0.00025, "0.025%"}, {0.00000001, "<0.001%"}, {1, "100%"}};
