@@ -43,6 +43,10 @@ std::string kib(std::int64_t bytes) {
   return bytes == 0 ? "-" : fmt::format("{}", bytes / 1024);
 }
 
+std::string count(std::size_t number, std::string_view noun = {}) {
+  return format_count(static_cast<std::int64_t>(number), noun);
+}
+
 class Listing {
  public:
   Listing(const ThreadSnapshot& snapshot, const SymbolLookup& symbols)
@@ -57,12 +61,10 @@ class Listing {
 
  private:
   std::string head() const {
-    std::string text =
-        fmt::format("{} of {}, {}", format_count(static_cast<std::int64_t>(snapshot_.threads.size()), "thread"),
-                    printable(snapshot_.command), utc(snapshot_.time_ns));
+    std::string text = fmt::format("{} of {}, {}", count(snapshot_.threads.size(), "thread"),
+                                   printable(snapshot_.command), utc(snapshot_.time_ns));
     if (!snapshot_.unjoined.empty())
-      text += fmt::format("; {} more ended and were never joined",
-                          format_count(static_cast<std::int64_t>(snapshot_.unjoined.size())));
+      text += fmt::format("; {} more ended and were never joined", count(snapshot_.unjoined.size()));
     text += '\n';
     for (const std::string& note : snapshot_.notes) text += printable(note) + '\n';
     return text;
@@ -109,9 +111,7 @@ class Listing {
   }
 
   static std::string left_out(std::size_t number) {
-    return number == 0
-               ? ""
-               : fmt::format("and {} more, which are not listed\n", format_count(static_cast<std::int64_t>(number)));
+    return number == 0 ? "" : fmt::format("and {} more, which are not listed\n", count(number));
   }
 
   std::string start_of(const ThreadFacts& facts) const {
@@ -155,8 +155,8 @@ class Listing {
     for (std::size_t i = 0; i < references_.size(); ++i) {
       const Reference& reference = references_[i];
       text += fmt::format("\n#{}", i + 1);
-      if (reference.at != 0) text += fmt::format("  {} here", format_count(reference.at, "thread"));
-      if (reference.made != 0) text += fmt::format("  made {}", format_count(reference.made, "thread"));
+      if (reference.at != 0) text += fmt::format("  {} here", count(reference.at, "thread"));
+      if (reference.made != 0) text += fmt::format("  made {}", count(reference.made, "thread"));
       text += '\n';
       const StackTrace& trace = snapshot_.stacks[reference.stack];
       for (const CodeAddress& at : trace) text += frames(at);
